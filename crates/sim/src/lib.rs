@@ -2,6 +2,8 @@
 
 pub mod fleet;
 pub mod run;
+pub mod sensing;
 pub mod surroundings;
+pub mod windows;
 
 pub use run::{RunSummary, Watch, run};
