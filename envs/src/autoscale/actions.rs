@@ -1,0 +1,194 @@
+//! What an agent may do to a fleet: numbered changes of the wanted replicas of one pool at a time.
+
+use tidegate_core::{Bounds, OperatorFacts, PoolTarget, Replicas};
+
+use super::AutoscaleError;
+
+/// Which actions there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionSet {
+    /// −k to +k replicas; the source document's −1, 0, +1 with k = 1.
+    Steps {
+        /// k, at least 1.
+        step_max: Replicas,
+    },
+    /// The wanted count itself, from the least to the most replicas of the pool.
+    Target {},
+}
+
+/// The numbered actions for the pools of one service.
+///
+/// With one pool they are in the order of their numbers: −k … −1, hold, +1 … +k, or the counts upwards. With
+/// several pools one step moves one pool, so that the number of actions grows with the sum over pools and not with
+/// the product: the first pool's actions come first (with the one hold), then the next pool's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Actions {
+    moves: Vec<Move>,
+    names: Vec<String>,
+    bounds: Vec<Bounds>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Move {
+    Hold,
+    By { pool: usize, change: i64 },
+    To { pool: usize, wanted: Replicas },
+}
+
+impl Actions {
+    /// The actions of `set` for these pools.
+    ///
+    /// # Errors
+    /// If there would be none but to hold, or more than 1,000.
+    pub fn new(facts: &OperatorFacts, set: ActionSet) -> Result<Self, AutoscaleError> {
+        let mut actions = Self {
+            moves: Vec::new(),
+            names: Vec::new(),
+            bounds: facts.pools.iter().map(|pool| pool.bounds).collect(),
+        };
+        let n_actions: u64 = match set {
+            ActionSet::Steps { step_max: 0 } => return Err(AutoscaleError::NoStep),
+            ActionSet::Steps { step_max } => 1 + 2 * u64::from(step_max) * facts.pools.len() as u64,
+            ActionSet::Target {} => {
+                actions.bounds.iter().map(|b| u64::from(b.replicas_max) - u64::from(b.replicas_min) + 1).sum()
+            }
+        };
+        if n_actions > N_ACTIONS_MAX {
+            return Err(AutoscaleError::TooManyActions { n_actions });
+        }
+        for (pool, pool_facts) in facts.pools.iter().enumerate() {
+            let name = &pool_facts.name;
+            match set {
+                ActionSet::Steps { step_max } => {
+                    let step_max = i64::from(step_max);
+                    for change in -step_max..=step_max {
+                        match change {
+                            0 if pool == 0 => actions.push("hold".into(), Move::Hold),
+                            0 => {}
+                            _ => actions.push(format!("{name} {change:+}"), Move::By { pool, change }),
+                        }
+                    }
+                }
+                ActionSet::Target {} => {
+                    let Bounds { replicas_min, replicas_max } = pool_facts.bounds;
+                    for wanted in replicas_min..=replicas_max {
+                        actions.push(format!("{name} {wanted}"), Move::To { pool, wanted });
+                    }
+                }
+            }
+        }
+        Ok(actions)
+    }
+
+    /// Their names, in the order of their numbers.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Changes what is wanted; an action that is not allowed goes as far as the bounds let it.
+    ///
+    /// # Panics
+    /// If there is no such action.
+    #[inline]
+    pub fn apply(&self, action: usize, targets: &mut [PoolTarget]) {
+        match self.moves[action] {
+            Move::Hold => {}
+            Move::By { pool, change } => {
+                let Bounds { replicas_min, replicas_max } = self.bounds[pool];
+                let wanted = i64::from(targets[pool].wanted) + change;
+                targets[pool].wanted =
+                    wanted.clamp(i64::from(replicas_min), i64::from(replicas_max)) as Replicas;
+            }
+            Move::To { pool, wanted } => targets[pool].wanted = wanted,
+        }
+    }
+
+    /// Which actions keep every pool within its bounds.
+    ///
+    /// # Panics
+    /// If the mask has not one place an action.
+    pub fn allowed(&self, targets: &[PoolTarget], mask: &mut [bool]) {
+        assert_eq!(mask.len(), self.moves.len(), "one place an action");
+        for (allowed, move_) in mask.iter_mut().zip(&self.moves) {
+            *allowed = match *move_ {
+                Move::Hold | Move::To { .. } => true,
+                Move::By { pool, change } => {
+                    let Bounds { replicas_min, replicas_max } = self.bounds[pool];
+                    let wanted = i64::from(targets[pool].wanted) + change;
+                    (i64::from(replicas_min)..=i64::from(replicas_max)).contains(&wanted)
+                }
+            };
+        }
+    }
+
+    fn push(&mut self, name: String, move_: Move) {
+        self.names.push(name);
+        self.moves.push(move_);
+    }
+}
+
+/// More than any value network should have outputs; a pool without an upper bound has 2³².
+const N_ACTIONS_MAX: u64 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use tidegate_core::Scenario;
+    use tidegate_core::scenario::EXAMPLE;
+
+    use super::*;
+
+    /// The wanted counts after each action from `start`, with those that are not allowed in brackets.
+    fn check(n_pools: usize, set: ActionSet, start: Replicas, expected: &Expect) {
+        let mut facts = Scenario::parse(EXAMPLE).expect("the example is right").facts();
+        facts.pools[0].bounds = Bounds { replicas_min: 1, replicas_max: 5 };
+        let mut spot = facts.pools[0].clone();
+        spot.name = "spot".into();
+        facts.pools.push(spot);
+        facts.pools.truncate(n_pools);
+        let actions = match Actions::new(&facts, set) {
+            Ok(actions) => actions,
+            Err(error) => return expected.assert_eq(&error.to_string()),
+        };
+        let before = vec![PoolTarget::wanted(start); n_pools];
+        let mut mask = vec![false; actions.names().len()];
+        actions.allowed(&before, &mut mask);
+        let rendered: Vec<String> = (0..mask.len())
+            .map(|action| {
+                let mut after = before.clone();
+                actions.apply(action, &mut after);
+                let wanted: Vec<String> = after.iter().map(|target| target.wanted.to_string()).collect();
+                let wanted = wanted.join("/");
+                let name = &actions.names()[action];
+                if mask[action] { format!("{name}: {wanted}") } else { format!("({name}: {wanted})") }
+            })
+            .collect();
+        expected.assert_eq(&rendered.join(", "));
+    }
+
+    #[test]
+    fn actions_change_what_is_wanted_within_bounds() {
+        check(1, ActionSet::Steps { step_max: 1 }, 3, &expect!["web -1: 2, hold: 3, web +1: 4"]);
+        check(1, ActionSet::Steps { step_max: 1 }, 5, &expect!["web -1: 4, hold: 5, (web +1: 5)"]);
+        check(
+            1,
+            ActionSet::Steps { step_max: 2 },
+            2,
+            &expect!["(web -2: 1), web -1: 1, hold: 2, web +1: 3, web +2: 4"],
+        );
+        check(
+            2,
+            ActionSet::Steps { step_max: 1 },
+            1,
+            &expect!["(web -1: 1/1), hold: 1/1, web +1: 2/1, (spot -1: 1/1), spot +1: 1/2"],
+        );
+        check(1, ActionSet::Target {}, 2, &expect!["web 1: 1, web 2: 2, web 3: 3, web 4: 4, web 5: 5"]);
+        check(1, ActionSet::Steps { step_max: 0 }, 2, &expect!["`step_max` must be at least 1, but is 0"]);
+        check(
+            2,
+            ActionSet::Steps { step_max: 400 },
+            2,
+            &expect!["there would be 1601 actions, but at most 1000 can be told apart"],
+        );
+    }
+}
