@@ -2,14 +2,14 @@
 //!
 //! Each local day brings Poisson(`crowds_per_day`) crowds. Each begins at a uniform time between `hour_from` and
 //! `hour_to` by the clock on the wall, and its height h is log-normal with median `peak_requests_per_second` and
-//! standard deviation of the logarithm `peak_spread`. With r = `rise_seconds` and d = `decay_seconds`, at u seconds
-//! after its begin it adds
+//! standard deviation of the logarithm `peak_spread`. With r = `rise_seconds`, k = `hold_seconds` and
+//! d = `decay_seconds`, at u seconds after its begin it adds
 //!
-//! h u/r for 0 ≤ u < r, and h e^(−(u−r)/d) afterwards,
+//! h u/r for 0 ≤ u < r, h for r ≤ u < r + k, and h e^(−(u−r−k)/d) afterwards,
 //!
-//! h (r/2 + d) users in all: the shape that Ari, Hong, Miller, Brandt and Long (2003, Managing flash crowds on the
-//! Internet, MASCOTS) describe, with an exponential in place of their linear decay, which is what the matches in the
-//! `WorldCup98` log show. The mean over each tick is exact. A crowd that began before the run still decays in it.
+//! h (r/2 + k + d) users in all: the three phases that Ari, Hong, Miller, Brandt and Long (2003, Managing flash
+//! crowds on the Internet, MASCOTS) describe, with an exponential in place of a straight line down. The mean over
+//! each tick is exact. A crowd that began before the run still decays in it.
 
 use chrono::NaiveDate;
 use rand::RngExt;
@@ -31,8 +31,7 @@ pub(crate) struct Crowds {
 
 impl Crowds {
     pub(crate) fn new(config: &FlashCrowdConfig, grid: &Grid) -> Self {
-        let memory_seconds = config.rise_seconds + DECAYS * config.decay_seconds;
-        Self { config: *config, dates: grid.dates(memory_seconds, 0.0) }
+        Self { config: *config, dates: grid.dates(length_seconds(config), 0.0) }
     }
 
     pub(crate) fn add(&self, rng: &mut ChaCha8Rng, grid: &Grid, rates: &mut [f64]) {
@@ -48,7 +47,7 @@ impl Crowds {
     }
 
     fn add_one(&self, begin: f64, height: f64, grid: &Grid, rates: &mut [f64]) {
-        let over = begin + self.config.rise_seconds + DECAYS * self.config.decay_seconds;
+        let over = begin + length_seconds(&self.config);
         // Casts of negative numbers saturate at 0: nothing before the run.
         let first = (begin / grid.tick_seconds) as usize;
         let end = ((over / grid.tick_seconds).ceil() as usize).min(rates.len());
@@ -62,13 +61,20 @@ impl Crowds {
 
     /// Users that a crowd of height 1 has brought `u` seconds after its begin.
     fn users_by(&self, u: f64) -> f64 {
-        let (rise, decay) = (self.config.rise_seconds, self.config.decay_seconds);
+        let FlashCrowdConfig { rise_seconds: rise, hold_seconds: hold, decay_seconds: decay, .. } =
+            self.config;
         if u <= 0.0 {
             0.0
         } else if u < rise {
             u * u / (2.0 * rise)
+        } else if u < rise + hold {
+            u - rise / 2.0
         } else {
-            rise / 2.0 - decay * (-(u - rise) / decay).exp_m1()
+            rise / 2.0 + hold - decay * (-(u - rise - hold) / decay).exp_m1()
         }
     }
+}
+
+fn length_seconds(config: &FlashCrowdConfig) -> f64 {
+    config.rise_seconds + config.hold_seconds + DECAYS * config.decay_seconds
 }

@@ -322,17 +322,17 @@ quiet_seconds = 40\nbusy_seconds = 10";
     assert_relative_eq!(variance / mean, dispersion, max_relative = 4.5 * (2.0_f64 / 2000.0).sqrt());
 }
 
-/// A crowd brings h (r/2 + d) users; over many days their mean number is that of the height's log-normal law.
+/// A crowd brings h (r/2 + k + d) users; over many days their mean number is that of the height's log-normal law.
 #[test]
 fn crowds_bring_the_users_of_their_shape() {
     let workload =
         "kind = \"flash_crowd\"\ncrowds_per_day = 2\npeak_requests_per_second = 10\npeak_spread = 0.5
-rise_seconds = 100\ndecay_seconds = 700\nhour_from = 10\nhour_to = 14";
+rise_seconds = 100\nhold_seconds = 300\ndecay_seconds = 700\nhour_from = 10\nhour_to = 14";
     let days = 3000;
     let demand = demand(workload, days * DAY, 6);
     let users = demand.rates().iter().sum::<f64>() * 15.0;
     let height = 10.0 * (0.125_f64).exp();
-    let wanted = f64::from(days) * 2.0 * height * (50.0 + 700.0);
+    let wanted = f64::from(days) * 2.0 * height * (50.0 + 300.0 + 700.0);
     // CV of a compound Poisson sum: √(E h² / n) / E h.
     let error = ((0.25_f64).exp() / f64::from(2 * days)).sqrt();
     assert!((users / wanted - 1.0).abs() < 4.5 * error, "{}", users / wanted);

@@ -95,6 +95,9 @@ pub struct FlashCrowdConfig {
     pub peak_spread: f64,
     /// From nothing to the peak, in a straight line.
     pub rise_seconds: f64,
+    /// Time at the peak; default 0.
+    #[serde(default)]
+    pub hold_seconds: f64,
     /// Exponential decay after the peak: time to 1/e.
     pub decay_seconds: f64,
     /// Earliest hour of the day; default 0.
@@ -266,6 +269,7 @@ impl Workload {
                 positive(at, "peak_requests_per_second", crowd.peak_requests_per_second)?;
                 non_negative(at, "peak_spread", crowd.peak_spread)?;
                 positive(at, "rise_seconds", crowd.rise_seconds)?;
+                non_negative(at, "hold_seconds", crowd.hold_seconds)?;
                 positive(at, "decay_seconds", crowd.decay_seconds)?;
                 share(at, "hour_from", crowd.hour_from / 24.0)?;
                 share(at, "hour_to", crowd.hour_to / 24.0)?;
