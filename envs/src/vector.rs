@@ -231,6 +231,20 @@ mod tests {
     }
 
     #[test]
+    fn a_step_allocates_nothing_even_where_it_resets() {
+        let mut vector = VectorEnv::new(vec![CartPole::new(); 5]);
+        vector.reset(Seed::training(0));
+        let mut n_ends = 0;
+        let allocated = allocation_counter::measure(|| {
+            for _ in 0..200 {
+                n_ends += vector.step(&[1; 5]).ends.iter().flatten().count();
+            }
+        });
+        assert!(n_ends > 50, "only {n_ends} episodes ended");
+        assert_eq!(allocated.count_total, 0);
+    }
+
+    #[test]
     fn no_two_episodes_share_a_world_and_splits_never_meet() {
         let mut worlds = BTreeSet::new();
         for base in [0, 1, 2, (1 << 19) - 1] {

@@ -43,11 +43,11 @@ impl CounterPlant {
             tick: Tick(0),
             now_seconds: 0.0,
             status: [PoolStatus::default()],
-            starting: VecDeque::new(),
+            starting: VecDeque::with_capacity(scenario.pools[0].bounds.replicas_max as usize),
             waiting: 0.0,
             launches: 0,
             terminations: 0,
-            scrapes: Vec::new(),
+            scrapes: Vec::with_capacity(8),
             is_read: false,
             record: TickRecord { pools: vec![PoolTick::default()], ..TickRecord::default() },
         }

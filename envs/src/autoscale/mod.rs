@@ -12,7 +12,7 @@
 //!   is a part of what a bootstrapped value promises; a learner that minds takes it out by
 //!   [`Info::draining`](AutoscaleInfo::draining).
 //!
-//! [`Agent`] drives a plant by the same view and actions as a [`Controller`], which is how a learnt policy is reported.
+//! [`Agent`] drives a plant by the same view and actions as a [`Controller`](tidegate_core::Controller), which is how a learnt policy is reported.
 
 pub mod actions;
 mod agent;
@@ -23,7 +23,7 @@ pub mod view;
 
 pub use actions::{ActionSet, Actions};
 pub use agent::Agent;
-pub use view::{RichVector, RichView, SourceView, View, load_scale_unmeasured};
+pub use view::{RichView, SourceView, View, load_scale_unmeasured, rich_width};
 
 use tidegate_core::plant::Phase;
 use tidegate_core::{
@@ -306,7 +306,7 @@ mod tests {
 
     fn rich(scenario: &Scenario, options: AutoscaleOptions) -> Autoscale<CounterPlant, RichView> {
         let facts = scenario.facts();
-        let view = RichView::new(&facts, load_scale_unmeasured(&facts));
+        let view = <RichView>::new(&facts, load_scale_unmeasured(&facts));
         Autoscale::new(CounterPlant::new(scenario), view, scenario, options).expect("the options fit")
     }
 
@@ -349,18 +349,19 @@ mod tests {
                 loop {
                     let mut mask = [false; 3];
                     env.allowed(&mut mask);
-                    let step = env.step(by_queue(seen.as_ref()[7], &mask));
+                    let step = env.step(by_queue(seen[7], &mask));
                     earned += step.reward;
                     seen = step.observation;
                     if step.end.is_some() {
                         break;
                     }
                 }
-                let view = RichView::new(&facts, load_scale_unmeasured(&facts));
-                let mut agent = Agent::new(&facts, view, options, |seen: &RichVector, mask: &[bool]| {
-                    by_queue(seen.as_ref()[7], mask)
-                })
-                .expect("the options fit");
+                let view = <RichView>::new(&facts, load_scale_unmeasured(&facts));
+                let mut agent =
+                    Agent::new(&facts, view, options, |seen: &[f32; rich_width(1)], mask: &[bool]| {
+                        by_queue(seen[7], mask)
+                    })
+                    .expect("the options fit");
                 let summary = run(&mut CounterPlant::new(&scenario), &mut agent, seed, &mut ());
                 let info = env.info();
                 // Draining may differ: there the environment holds and the controller goes on deciding.
@@ -372,6 +373,23 @@ mod tests {
                 assert!(u64::from(info.launches) <= summary.launches);
                 assert!((info.ready_seconds / (240.0 * 15.0) - summary.ready_mean).abs() < 1e-9);
             }
+        }
+    }
+
+    #[test]
+    fn a_step_allocates_nothing() {
+        let mut env = rich(&scenario(), AutoscaleOptions::default());
+        let mut mask = [false; 3];
+        // The plant's buffers have their size after one episode.
+        for _ in 0..2 {
+            env.reset(Seed::training(0));
+            let allocated = allocation_counter::measure(|| {
+                for step in 0..240 {
+                    env.allowed(&mut mask);
+                    env.step(step % 3);
+                }
+            });
+            assert_eq!(allocated.count_total, 0);
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::f64::consts::TAU;
 
-use tidegate_core::{LocalTime, Observation, OperatorFacts, POOLS_MAX, Quantity, SECONDS_PER_DAY, Scrape};
+use tidegate_core::{LocalTime, Observation, OperatorFacts, Quantity, SECONDS_PER_DAY, Scrape};
 
 use super::clock::WallClock;
 use crate::quantity;
@@ -88,8 +88,10 @@ impl View for SourceView {
 }
 
 /// Rates over the last scrapes and their trend, saturation, latency, the state of every pool, and the calendar.
+///
+/// `WIDTH` is [`rich_width`] of the number of pools; left out, it is that of one pool.
 #[derive(Clone, Debug)]
-pub struct RichView {
+pub struct RichView<const WIDTH: usize = { rich_width(1) }> {
     clock: WallClock,
     scale: Scale,
     pools: Vec<PoolScale>,
@@ -100,17 +102,9 @@ pub struct RichView {
     newest_seconds: Option<f64>,
 }
 
-/// What [`RichView`] sees.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RichVector {
-    values: [f32; RICH_MAX],
-    len: usize,
-}
-
-impl AsRef<[f32]> for RichVector {
-    fn as_ref(&self) -> &[f32] {
-        &self.values[..self.len]
-    }
+/// Numbers that a [`RichView`] of so many pools shows.
+pub const fn rich_width(n_pools: usize) -> usize {
+    SERVICE + PER_POOL * n_pools
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -129,13 +123,15 @@ struct PoolScale {
     dollars_per_replica_hour: f64,
 }
 
-impl RichView {
+impl<const WIDTH: usize> RichView<WIDTH> {
     /// Load is shown in multiples of `load_scale_requests_per_second`, for example the peak of the training part.
     ///
     /// # Panics
-    /// If that is not positive.
+    /// If that is not positive, or the facts have other than `WIDTH`'s number of pools.
     pub fn new(facts: &OperatorFacts, load_scale_requests_per_second: f64) -> Self {
         assert!(load_scale_requests_per_second > 0.0, "a load scale must be positive");
+        let width = rich_width(facts.pools.len());
+        assert_eq!(WIDTH, width, "{} pools are seen in {width} numbers", facts.pools.len());
         let startup_seconds = facts.pools.iter().map(|pool| pool.startup_seconds).fold(0.0, f64::max);
         Self {
             clock: WallClock::new(facts.calendar),
@@ -182,8 +178,8 @@ impl RichView {
     }
 }
 
-impl View for RichView {
-    type Vector = RichVector;
+impl<const WIDTH: usize> View for RichView<WIDTH> {
+    type Vector = [f32; WIDTH];
 
     fn quantities(&self) -> Vec<Quantity> {
         let mut quantities = vec![
@@ -223,7 +219,7 @@ impl View for RichView {
     }
 
     #[inline]
-    fn see(&mut self, observation: &Observation<'_>) -> RichVector {
+    fn see(&mut self, observation: &Observation<'_>) -> [f32; WIDTH] {
         for scrape in observation.scrapes {
             self.scraped(scrape);
         }
@@ -234,7 +230,7 @@ impl View for RichView {
             .map_or(1.0, |at| squash(observation.now_seconds - at, self.scale.scrape_seconds));
         let LocalTime { day_of_week, second_of_day } = self.clock.local(observation.now_seconds);
         let (sin, cos) = (f64::from(second_of_day) * (TAU / SECONDS_PER_DAY)).sin_cos();
-        let mut values = [0.0; RICH_MAX];
+        let mut values = [0.0; WIDTH];
         values[..SERVICE].copy_from_slice(&[
             rate,
             rate1,
@@ -264,7 +260,7 @@ impl View for RichView {
                 1.0
             };
         }
-        RichVector { values, len: SERVICE + PER_POOL * self.pools.len() }
+        values
     }
 }
 
@@ -273,7 +269,6 @@ const TREND_SCRAPES: usize = 8;
 const MEASURED: usize = 5;
 const SERVICE: usize = 15;
 const PER_POOL: usize = 6;
-const RICH_MAX: usize = SERVICE + PER_POOL * POOLS_MAX;
 
 fn slots_max(facts: &OperatorFacts) -> f64 {
     facts.pools.iter().map(|pool| f64::from(pool.bounds.replicas_max) * f64::from(pool.concurrency)).sum()
@@ -338,16 +333,16 @@ mod tests {
         }
     }
 
-    fn value(view: &RichView, seen: &RichVector, name: &str) -> f32 {
+    fn value(view: &RichView, seen: &[f32], name: &str) -> f32 {
         let place = view.quantities().iter().position(|quantity| quantity.name == name);
-        seen.as_ref()[place.expect("there is such a quantity")]
+        seen[place.expect("there is such a quantity")]
     }
 
     #[test]
     fn rates_rise_along_a_line_and_the_trend_is_its_slope() {
         let facts = facts();
         assert_eq!(facts.scrape_seconds, 15.0, "the example scrapes every tick");
-        let mut view = RichView::new(&facts, 40.0);
+        let mut view = <RichView>::new(&facts, 40.0);
         let scrapes: Vec<Scrape> = (0..8)
             .map(|index| Scrape {
                 at_seconds: 15.0 * f64::from(index + 1),
@@ -373,7 +368,7 @@ mod tests {
     #[test]
     fn saturation_is_one_half_at_its_unit_and_gaps_change_nothing() {
         let facts = facts();
-        let mut view = RichView::new(&facts, 40.0);
+        let mut view = <RichView>::new(&facts, 40.0);
         let first = Scrape {
             requests_per_second: Some(40.0),
             errors_per_second: Some(10.0),
