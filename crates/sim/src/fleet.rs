@@ -149,7 +149,8 @@ struct PoolState {
     notices: u32,
     slots: Vec<bool>,
     free_slots: BinaryHeap<Reverse<u32>>,
-    /// Sizes of everything that is billed at the full price.
+    /// Number and summed sizes of everything that is billed at the full price.
+    alive: Replicas,
     alive_size: f64,
     /// Nominal speed of all ready slots, slow starts and unhealthy spells left out.
     speed_slots: f64,
@@ -251,8 +252,8 @@ impl Fleet {
         self.tick = tick;
         let start = tick.start_seconds(self.tick_seconds);
         let struck = self.surroundings.begin_tick(tick);
-        for pool in 0..self.pools.len() {
-            let share = self.specs[pool].spot.filter(|_| struck[pool]).map_or(0.0, |spot| spot.shock_share);
+        for (pool, struck) in struck.iter().enumerate().take(self.pools.len()) {
+            let share = self.specs[pool].spot.filter(|_| *struck).map_or(0.0, |spot| spot.shock_share);
             let preemptions = self.specs[pool].spot.map_or(0.0, |spot| spot.preemptions_per_replica_hour);
             let hazards = [
                 (self.faults.crashes_per_replica_hour, DueKind::Crash, self.crash),
@@ -527,6 +528,7 @@ impl Fleet {
         replica.life = Life::Coming;
         replica.created_seconds = now_seconds;
         let size = replica.size;
+        self.pools[pool].alive += 1;
         self.pools[pool].alive_size += size;
         self.pools[pool].tick.launches += 1;
         self.schedule_ready(pool, index, now_seconds, startup);
@@ -633,7 +635,7 @@ impl Fleet {
                 replica.life = Life::Warm;
                 let size = replica.size;
                 self.pools[pool].warm += 1;
-                self.pools[pool].alive_size -= size;
+                self.pools[pool].stop_paying(size);
             }
             DueKind::DrainEnd => self.lose(index, now, changes),
             DueKind::Crash if life == Life::Ready || life == Life::Unhealthy || life == Life::Coming => {
@@ -726,10 +728,10 @@ impl Fleet {
             Life::Warm => {}
             Life::Draining => {
                 self.pools[pool].draining -= 1;
-                self.pools[pool].alive_size -= size;
+                self.pools[pool].stop_paying(size);
             }
             Life::Preparing | Life::Coming | Life::Ready | Life::Unhealthy => {
-                self.pools[pool].alive_size -= size
+                self.pools[pool].stop_paying(size);
             }
         }
         self.close_bill(index as usize, now);
@@ -739,9 +741,6 @@ impl Fleet {
         let state = &mut self.pools[pool];
         state.slots[slot as usize] = false;
         state.free_slots.push(Reverse(slot));
-        if state.coming + state.ready + state.draining == 0 {
-            state.alive_size = 0.0;
-        }
         state.notices = state.notices.min(state.draining);
     }
 
@@ -759,7 +758,8 @@ impl Fleet {
         let quanta = (life / spec.billing_quantum_seconds - 1e-9).ceil().max(0.0);
         let billed = (quanta * spec.billing_quantum_seconds).max(spec.billing_minimum_seconds);
         let size = replica.size;
-        self.pools[usize::from(replica.pool)].tick.usage.billed_replica_seconds += (billed - life) * size;
+        self.pools[usize::from(replica.pool)].tick.usage.billed_replica_seconds +=
+            (billed - life).max(0.0) * size;
     }
 
     fn create(&mut self, pool: usize, now_seconds: f64, life: Life) -> u32 {
@@ -774,6 +774,7 @@ impl Fleet {
         state.slots[slot as usize] = true;
         let size = state.size;
         if life != Life::Warm {
+            state.alive += 1;
             state.alive_size += size;
         }
         let replica = Replica {
@@ -873,6 +874,7 @@ impl PoolState {
             notices: 0,
             slots: Vec::new(),
             free_slots: BinaryHeap::new(),
+            alive: 0,
             alive_size: 0.0,
             speed_slots: 0.0,
             touched_seconds: 0.0,
@@ -882,6 +884,13 @@ impl PoolState {
             speed_slot_seconds: 0.0,
             ready_seconds_total: 0.0,
         }
+    }
+
+    /// Something of this size is no longer billed at the full price.
+    fn stop_paying(&mut self, size: f64) {
+        self.alive -= 1;
+        // Nothing is billed: leave no rounding behind.
+        self.alive_size = if self.alive == 0 { 0.0 } else { self.alive_size - size };
     }
 
     /// As new, keeping what was allocated.

@@ -1,10 +1,14 @@
 //! The simulated service: arrivals and replicas in; latency, queue and dollars out.
 
 pub mod fleet;
+pub mod fluid;
 pub mod queueing;
+pub mod request;
 pub mod run;
 pub mod sensing;
+pub mod steady;
 pub mod surroundings;
 pub mod windows;
 
+pub use request::RequestPlant;
 pub use run::{RunSummary, Watch, run};
