@@ -9,11 +9,15 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tidegate_core::{Env, Seed};
+use tidegate_core::scenario::EXAMPLE;
+use tidegate_core::{Env, Scenario, Seed};
+use tidegate_envs::autoscale::load_scale_unmeasured;
 use tidegate_envs::vector::episode_seed;
-use tidegate_envs::{CartPole, VectorEnv};
+use tidegate_envs::{Autoscale, AutoscaleOptions, CartPole, RichView, VectorEnv};
+use tidegate_sim::fluid::FluidPlant;
 
 const CART_POLE_STEPS_PER_SECOND_MIN: f64 = 20e6;
+const AUTOSCALE_STEPS_PER_SECOND_MIN: f64 = 2e6;
 /// Steps in one criterion iteration, so that the clock is read rarely.
 const BATCH: u64 = 10_000;
 
@@ -76,5 +80,27 @@ fn cart_pole_vector(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, cart_pole, cart_pole_vector);
+/// The fluid engine with aggregate sensing over a day of ticks: what a learner steps through. The fleet moves by
+/// one every eight steps; resets, warm-up and draining are part of the time.
+fn autoscale(criterion: &mut Criterion) {
+    let day = EXAMPLE.replace("horizon_ticks = 240", "horizon_ticks = 5760");
+    let scenario = Scenario::parse(&day).expect("the example is right");
+    let facts = scenario.facts();
+    let view = <RichView>::new(&facts, load_scale_unmeasured(&facts));
+    let mut env = Autoscale::new(FluidPlant::new(&scenario), view, &scenario, AutoscaleOptions::default())
+        .expect("the default options fit");
+    let mut episode = 0;
+    env.reset(Seed::training(0));
+    measure(criterion, "autoscale, fluid", AUTOSCALE_STEPS_PER_SECOND_MIN, |steps| {
+        for step in 0..steps {
+            let action = if step % 8 == 0 { step as usize / 64 % 2 * 2 } else { 1 };
+            if black_box(env.step(action)).end.is_some() {
+                episode += 1;
+                env.reset(episode_seed(Seed::training(0), 0, episode));
+            }
+        }
+    });
+}
+
+criterion_group!(benches, cart_pole, cart_pole_vector, autoscale);
 criterion_main!(benches);

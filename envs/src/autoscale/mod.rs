@@ -12,7 +12,8 @@
 //!   is a part of what a bootstrapped value promises; a learner that minds takes it out by
 //!   [`Info::draining`](AutoscaleInfo::draining).
 //!
-//! [`Agent`] drives a plant by the same view and actions as a [`Controller`](tidegate_core::Controller), which is how a learnt policy is reported.
+//! [`Agent`] drives a plant by the same view and actions as a [`Controller`](tidegate_core::Controller), which is how
+//! a learnt policy is reported.
 
 pub mod actions;
 mod agent;
