@@ -26,5 +26,7 @@ pub mod demand;
 pub mod profile;
 pub mod recorded;
 mod source;
+pub mod trace;
 
 pub use demand::Demand;
+pub use trace::{Trace, TraceError, TraceOptions, Window, read_trace};

@@ -12,25 +12,27 @@ use crate::days::Grid;
 
 /// Users a second in each tick, counts conserved.
 pub(crate) fn resample(recorded: &Recorded, grid: &Grid) -> Vec<f64> {
-    let step_seconds = recorded.step_seconds;
-    let mut rates = vec![0.0; grid.n_ticks];
-    for (tick, rate) in rates.iter_mut().enumerate() {
-        let (from, to) = (tick as f64 * grid.tick_seconds, (tick + 1) as f64 * grid.tick_seconds);
-        let first = (from / step_seconds) as usize;
-        let users: f64 = recorded
-            .requests_per_second
-            .iter()
-            .enumerate()
-            .skip(first)
-            .take_while(|(step, _)| (*step as f64) * step_seconds < to)
-            .map(|(step, rate)| {
-                let overlap = to.min((step + 1) as f64 * step_seconds) - from.max(step as f64 * step_seconds);
-                rate * overlap.max(0.0)
-            })
-            .sum();
-        *rate = users / grid.tick_seconds;
-    }
+    (0..grid.n_ticks)
+        .map(|tick| {
+            let (from, to) = (tick as f64 * grid.tick_seconds, (tick + 1) as f64 * grid.tick_seconds);
+            let users = users_between(&recorded.requests_per_second, recorded.step_seconds, from, to);
+            users / grid.tick_seconds
+        })
+        .collect()
+}
+
+/// Users that come between two times, at rates that are constant in each step.
+pub(crate) fn users_between(rates: &[f64], step_seconds: f64, from: f64, to: f64) -> f64 {
     rates
+        .iter()
+        .enumerate()
+        .skip((from / step_seconds) as usize)
+        .take_while(|(step, _)| (*step as f64) * step_seconds < to)
+        .map(|(step, rate)| {
+            let overlap = to.min((step + 1) as f64 * step_seconds) - from.max(step as f64 * step_seconds);
+            rate * overlap.max(0.0)
+        })
+        .sum()
 }
 
 /// Every single arrival of the run, and which of them fall in which tick.

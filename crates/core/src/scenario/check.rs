@@ -58,14 +58,6 @@ pub(super) fn non_negative(at: &At<'_>, name: &str, value: f64) -> Result<f64, P
     }
 }
 
-pub(super) fn share(at: &At<'_>, name: &str, value: f64) -> Result<f64, Problem> {
-    if (0.0..=1.0).contains(&value) {
-        Ok(value)
-    } else {
-        Err(at.problem(name, &format!("must be between 0 and its greatest value, but is {value} of it")))
-    }
-}
-
 pub(super) fn at_least(at: &At<'_>, name: &str, value: f64, least: f64) -> Result<f64, Problem> {
     if value >= least && value.is_finite() {
         Ok(value)
@@ -146,7 +138,12 @@ impl Scenario {
 
         let workload = Workload::check(&config.workload, &At::new("workload"), read)?;
         if let ArrivalsConfig::Renewal { coefficient_of_variation } = config.arrivals {
-            positive(&At::new("arrivals"), "coefficient_of_variation", coefficient_of_variation)?;
+            let at = At::new("arrivals");
+            positive(&at, "coefficient_of_variation", coefficient_of_variation)?;
+            if !(0.01..=100.0).contains(&coefficient_of_variation) {
+                let what = format!("must be between 0.01 and 100, but is {coefficient_of_variation}");
+                return Err(at.problem("coefficient_of_variation", &what));
+            }
         }
         if matches!(config.arrivals, ArrivalsConfig::Recorded {}) && !has_arrivals(&workload) {
             return Err(At::new("arrivals")

@@ -4,7 +4,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::check::{At, Problem, at_least, non_negative, positive, share};
+use super::check::{At, Problem, at_least, non_negative, positive};
+
+/// More crowds a day are a level, not crowds; and each costs time to draw.
+const CROWDS_PER_DAY_MAX: f64 = 1000.0;
+
+/// Shorter spells are noise within a tick; and each costs time to draw.
+const SPELL_SECONDS_MIN: f64 = 0.1;
 
 /// Demand over time, as written.
 #[derive(Clone, Debug, Deserialize)]
@@ -245,8 +251,11 @@ impl Workload {
                 for (index, level) in profile.weekly.iter().enumerate() {
                     non_negative(at, &format!("weekly[{index}]"), *level)?;
                 }
-                positive(at, "daily", profile.daily.iter().sum())?;
-                positive(at, "weekly", profile.weekly.iter().sum())?;
+                for (name, levels) in [("daily", &profile.daily[..]), ("weekly", &profile.weekly[..])] {
+                    if levels.iter().all(|level| *level == 0.0) {
+                        return Err(at.problem(name, "must hold a level above 0, but all are 0"));
+                    }
+                }
                 non_negative(at, "day_variation", profile.day_variation)?;
                 non_negative(at, "phase_seconds", profile.phase_seconds)?;
                 non_negative(at, "noise", profile.noise)?;
@@ -266,27 +275,32 @@ impl Workload {
             },
             WorkloadConfig::FlashCrowd(crowd) => {
                 non_negative(at, "crowds_per_day", crowd.crowds_per_day)?;
+                if crowd.crowds_per_day > CROWDS_PER_DAY_MAX {
+                    let what =
+                        format!("must be at most {CROWDS_PER_DAY_MAX}, but is {}", crowd.crowds_per_day);
+                    return Err(at.problem("crowds_per_day", &what));
+                }
                 positive(at, "peak_requests_per_second", crowd.peak_requests_per_second)?;
                 non_negative(at, "peak_spread", crowd.peak_spread)?;
                 positive(at, "rise_seconds", crowd.rise_seconds)?;
                 non_negative(at, "hold_seconds", crowd.hold_seconds)?;
                 positive(at, "decay_seconds", crowd.decay_seconds)?;
-                share(at, "hour_from", crowd.hour_from / 24.0)?;
-                share(at, "hour_to", crowd.hour_to / 24.0)?;
+                hour(at, "hour_from", crowd.hour_from)?;
+                hour(at, "hour_to", crowd.hour_to)?;
                 at_least(at, "hour_to", crowd.hour_to, crowd.hour_from)?;
                 Self::FlashCrowd(*crowd)
             }
             WorkloadConfig::Burst(burst) => {
                 non_negative(at, "quiet_requests_per_second", burst.quiet_requests_per_second)?;
                 non_negative(at, "busy_requests_per_second", burst.busy_requests_per_second)?;
-                positive(at, "quiet_seconds", burst.quiet_seconds)?;
-                positive(at, "busy_seconds", burst.busy_seconds)?;
+                at_least(at, "quiet_seconds", burst.quiet_seconds, SPELL_SECONDS_MIN)?;
+                at_least(at, "busy_seconds", burst.busy_seconds, SPELL_SECONDS_MIN)?;
                 Self::Burst(*burst)
             }
             WorkloadConfig::Batch { batches } => {
                 for (index, batch) in batches.iter().enumerate() {
                     let at = at.inside(&format!("batches[{index}]"));
-                    share(&at, "hour", batch.hour / 24.0)?;
+                    hour(&at, "hour", batch.hour)?;
                     positive(&at, "jobs", batch.jobs)?;
                     non_negative(&at, "variation", batch.variation)?;
                     positive(&at, "spread_seconds", batch.spread_seconds)?;
@@ -322,6 +336,14 @@ impl Workload {
     }
 }
 
+fn hour(at: &At<'_>, name: &str, value: f64) -> Result<f64, Problem> {
+    if (0.0..=24.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err(at.problem(name, &format!("must be an hour from 0 to 24, but is {value}")))
+    }
+}
+
 fn equal_week() -> [f64; 7] {
     [1.0; 7]
 }
@@ -336,4 +358,56 @@ fn three_tenths() -> f64 {
 
 fn day_hours() -> f64 {
     24.0
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use crate::Scenario;
+    use crate::scenario::EXAMPLE;
+
+    fn check(workload: &str, expected: &Expect) {
+        let text = EXAMPLE.replace("kind = \"constant\"\nrequests_per_second = 20", workload);
+        let error = Scenario::parse(&text).expect_err("the workload is wrong");
+        expected.assert_eq(&error.to_string());
+    }
+
+    #[test]
+    fn wrong_workloads_name_line_field_value_and_bound() {
+        let crowd =
+            "kind = \"flash_crowd\"\npeak_requests_per_second = 5\nrise_seconds = 60\ndecay_seconds = 600\n";
+        check(
+            &format!("{crowd}crowds_per_day = 1e9"),
+            &expect!["line 16: `workload.crowds_per_day` must be at most 1000, but is 1000000000"],
+        );
+        check(
+            &format!("{crowd}crowds_per_day = 1\nhour_to = 25"),
+            &expect!["line 17: `workload.hour_to` must be an hour from 0 to 24, but is 25"],
+        );
+        check(
+            &format!("{crowd}crowds_per_day = 1\nhold_seconds = -1"),
+            &expect!["line 17: `workload.hold_seconds` must not be negative and must be finite, but is -1"],
+        );
+        let burst = "kind = \"burst\"\nquiet_requests_per_second = 1\nbusy_requests_per_second = 5\n";
+        check(
+            &format!("{burst}quiet_seconds = 60\nbusy_seconds = 0"),
+            &expect!["line 16: `workload.busy_seconds` must be at least 0.1, but is 0"],
+        );
+        let batch = "kind = \"batch\"\nbatches = [{ hour = 6, jobs = 5, spread_seconds = 60 }, ";
+        check(
+            &format!("{batch}{{ hour = -1, jobs = 5, spread_seconds = 60 }}]"),
+            &expect!["line 13: `workload.batches[1].hour` must be an hour from 0 to 24, but is -1"],
+        );
+        check(
+            "kind = \"profile\"\nmean_requests_per_second = 1\ndaily = [0, 0]",
+            &expect!["line 14: `workload.daily` must hold a level above 0, but all are 0"],
+        );
+        check(
+            "kind = \"scaled\"\nof = { kind = \"constant\", requests_per_second = 1 }",
+            &expect![
+                "line 11: `workload.factor` must be given, or one of `mean_requests_per_second` and `peak_requests_per_second`"
+            ],
+        );
+    }
 }
