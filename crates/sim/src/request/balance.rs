@@ -236,7 +236,7 @@ impl Stations {
         self.n_queued += 1;
         if let Some(replica) = route.replica {
             self.stations[replica as usize].queue.push_back(job);
-            self.change(replica, now, 0, 1);
+            self.change(replica, |station| station.wait(now, 1));
             replica
         } else {
             self.groups[route.group].queue.push_back(job);
@@ -249,7 +249,7 @@ impl Stations {
     pub fn abandon(&mut self, replica: u32, now: f64) {
         self.n_queued -= 1;
         if (replica as usize) < self.stations.len() {
-            self.change(replica, now, 0, -1);
+            self.change(replica, |station| station.wait(now, -1));
         } else {
             self.groups[(Self::NOWHERE - replica) as usize].queued -= 1;
         }
@@ -274,7 +274,7 @@ impl Stations {
             let group = usize::from(self.stations[replica as usize].group);
             self.groups[group].queued -= 1;
         } else {
-            self.change(replica, now, 0, -1);
+            self.change(replica, |station| station.wait(now, -1));
         }
     }
 
@@ -282,20 +282,19 @@ impl Stations {
     #[inline]
     pub fn start(&mut self, replica: u32, now: f64) -> usize {
         self.n_busy += 1;
-        let station = &mut self.stations[replica as usize];
-        station.started += 1;
-        let pool = usize::from(station.pool);
-        self.change(replica, now, 1, 0);
-        pool
+        self.change(replica, |station| {
+            station.started += 1;
+            station.serve(now, 1);
+        });
+        usize::from(self.stations[replica as usize].pool)
     }
 
     /// A job leaves its slot; gives the pool.
     #[inline]
     pub fn end(&mut self, replica: u32, now: f64) -> usize {
         self.n_busy -= 1;
-        let pool = usize::from(self.stations[replica as usize].pool);
-        self.change(replica, now, -1, 0);
-        pool
+        self.change(replica, |station| station.serve(now, -1));
+        usize::from(self.stations[replica as usize].pool)
     }
 
     /// A slot became free and nothing waits for it. Gives whether a closed replica is now empty.
@@ -398,7 +397,7 @@ impl Stations {
         self.n_queued -= station.queued as usize;
         let queue = station.queue.drain(..).collect();
         let queued = station.queued as i32;
-        self.change(replica, now, 0, -queued);
+        self.change(replica, |station| station.wait(now, -queued));
         queue
     }
 
@@ -447,23 +446,14 @@ impl Stations {
 
     /// Changes what a replica has in hand, and its place in the order of outstanding requests.
     #[inline]
-    fn change(&mut self, replica: u32, now: f64, busy: i32, queued: i32) {
+    fn change(&mut self, replica: u32, change: impl FnOnce(&mut Station)) {
         let ordered = matches!(self.balancer, Balancer::LeastOutstanding {});
-        let open = self.stations[replica as usize].open;
-        if ordered && open {
+        if ordered && self.stations[replica as usize].open {
             self.leave_bucket(replica);
-        }
-        let station = &mut self.stations[replica as usize];
-        if busy != 0 {
-            station.busy = station.busy.wrapping_add_signed(busy);
-            station.busy_seconds.add(now, f64::from(busy));
-        }
-        if queued != 0 {
-            station.queued = station.queued.wrapping_add_signed(queued);
-            station.waiting_seconds.add(now, f64::from(queued));
-        }
-        if ordered && open {
+            change(&mut self.stations[replica as usize]);
             self.enter_bucket(replica);
+        } else {
+            change(&mut self.stations[replica as usize]);
         }
     }
 
@@ -506,5 +496,19 @@ impl Group {
         while self.buckets.get(self.lowest).is_some_and(Vec::is_empty) {
             self.lowest += 1;
         }
+    }
+}
+
+impl Station {
+    #[inline]
+    fn serve(&mut self, now: f64, change: i32) {
+        self.busy = self.busy.wrapping_add_signed(change);
+        self.busy_seconds.add(now, f64::from(change));
+    }
+
+    #[inline]
+    fn wait(&mut self, now: f64, change: i32) {
+        self.queued = self.queued.wrapping_add_signed(change);
+        self.waiting_seconds.add(now, f64::from(change));
     }
 }

@@ -54,22 +54,28 @@ impl Completions {
     /// Drops the first and puts another in.
     #[inline]
     pub fn replace_first(&mut self, completion: Completion) {
+        let heap = self.heap.as_mut_slice();
         let mut parent = 0;
         loop {
-            let first_child = 4 * parent + 1;
-            let children = self.heap.get(first_child..).unwrap_or_default();
-            let Some((offset, least)) =
-                children.iter().take(4).enumerate().reduce(|a, b| if b.1.at < a.1.at { b } else { a })
-            else {
-                break;
+            let child = 4 * parent + 1;
+            // Four children compared as a tree, not as a chain; the last parent may have fewer.
+            let least = if let Some([a, b, c, d]) = heap.get(child..child + 4) {
+                let (left, left_at) = if b.at < a.at { (1, b.at) } else { (0, a.at) };
+                let (right, right_at) = if d.at < c.at { (3, d.at) } else { (2, c.at) };
+                child + if right_at < left_at { right } else { left }
+            } else {
+                let rest = heap.get(child..).unwrap_or_default();
+                let least = rest.iter().enumerate().reduce(|a, b| if b.1.at < a.1.at { b } else { a });
+                let Some((offset, _)) = least else { break };
+                child + offset
             };
-            if completion.at <= least.at {
+            if completion.at <= heap[least].at {
                 break;
             }
-            self.heap[parent] = *least;
-            parent = first_child + offset;
+            heap[parent] = heap[least];
+            parent = least;
         }
-        self.heap[parent] = completion;
+        heap[parent] = completion;
     }
 
     pub fn clear(&mut self) {

@@ -53,7 +53,7 @@ pub struct RequestPlant {
     /// Arrivals of the current tick, and which is next.
     arrivals: Vec<f64>,
     next_arrival: usize,
-    /// The next retry, change or scrape: anything but arrivals, completions and time-outs.
+    /// The next time-out, retry, change or scrape: anything but arrivals and completions.
     next_other: f64,
 
     jobs: Vec<Job>,
@@ -229,30 +229,36 @@ impl RequestPlant {
     fn pass(&mut self, until: f64) {
         loop {
             let completion = self.completions.next_seconds();
-            let timeout = self.next_timeout();
             let arrival = self.arrivals.get(self.next_arrival).copied().unwrap_or(f64::INFINITY);
-            let earliest = completion.min(timeout).min(arrival).min(self.next_other);
-            if earliest > until {
-                break;
-            }
-            self.now = earliest;
-            if completion == earliest {
+            if completion <= arrival && completion <= self.next_other {
+                if completion > until {
+                    break;
+                }
+                self.now = completion;
                 self.complete();
-            } else if timeout == earliest {
-                self.time_out();
-            } else if self.next_other == earliest {
-                self.other(earliest);
-            } else {
+            } else if arrival < self.next_other {
+                if arrival > until {
+                    break;
+                }
+                self.now = arrival;
                 self.next_arrival += 1;
-                self.arrive(earliest);
+                self.arrive(arrival);
+            } else {
+                if self.next_other > until {
+                    break;
+                }
+                self.now = self.next_other;
+                self.other(self.now);
             }
         }
         self.now = until;
     }
 
-    /// A retry, a change of the fleet or a scrape.
+    /// A time-out, a retry, a change of the fleet or a scrape.
     fn other(&mut self, now: f64) {
-        if self.retries.peek().is_some_and(|Reverse(retry)| retry.at <= now) {
+        if self.next_timeout() <= now {
+            self.time_out();
+        } else if self.retries.peek().is_some_and(|Reverse(retry)| retry.at <= now) {
             let Reverse(retry) = self.retries.pop().expect("it was just seen");
             let Retry { user, first, work, patience, attempt, .. } = retry;
             self.offer(Job { user, first, work, patience, attempt, ..Job::new(now) });
@@ -269,9 +275,14 @@ impl RequestPlant {
 
     fn look_ahead(&mut self) {
         let retry = self.retries.peek().map_or(f64::INFINITY, |Reverse(retry)| retry.at);
-        self.next_other = retry.min(self.fleet.next_seconds()).min(self.sensing.next_scrape_seconds());
+        self.next_other = self
+            .next_timeout()
+            .min(retry)
+            .min(self.fleet.next_seconds())
+            .min(self.sensing.next_scrape_seconds());
     }
 
+    #[inline]
     fn arrive(&mut self, now: f64) {
         let work = self.scenario.work.sample(&mut self.work);
         let patience = match &self.scenario.client.timeout {
@@ -330,6 +341,7 @@ impl RequestPlant {
     }
 
     /// Takes an attempt into the system.
+    #[inline]
     fn keep(&mut self, mut job: Job) -> u32 {
         self.in_system.add(job.offered, 1.0);
         if let Some(index) = self.free_jobs.pop() {
@@ -342,6 +354,7 @@ impl RequestPlant {
         }
     }
 
+    #[inline]
     fn free(&mut self, index: u32) {
         let job = &mut self.jobs[index as usize];
         job.state = JobState::Free;
@@ -371,6 +384,7 @@ impl RequestPlant {
         work / self.stations.speed(replica, now, &self.fleet)
     }
 
+    #[inline]
     fn complete(&mut self) {
         let Completion { at: now, job: index, generation } = self.completions.first();
         let job = self.jobs[index as usize];
@@ -402,6 +416,7 @@ impl RequestPlant {
         }
     }
 
+    #[inline]
     fn succeed(&mut self, latency: f64) {
         self.totals.succeeded += 1;
         self.totals.latency_seconds += latency;
@@ -422,6 +437,7 @@ impl RequestPlant {
     }
 
     /// The next job that waits for this replica; abandoned ones before it are dropped.
+    #[inline]
     fn next_for(&mut self, replica: u32) -> Option<u32> {
         loop {
             let index = self.stations.dequeue(replica)?;
@@ -453,6 +469,7 @@ impl RequestPlant {
     }
 
     fn watch_patience(&mut self, index: u32, at: f64) {
+        self.next_other = self.next_other.min(at);
         let timeout = Timeout { at, job: index, generation: self.jobs[index as usize].generation };
         if matches!(self.scenario.client.timeout, Some(Distribution::Constant { .. })) {
             self.timeouts_in_order.push_back(timeout);
@@ -477,7 +494,7 @@ impl RequestPlant {
         let index = timeout.job;
         let job = self.jobs[index as usize];
         if job.generation != timeout.generation {
-            return;
+            return; // it was served in time
         }
         match job.state {
             JobState::Queued => {
