@@ -7,7 +7,7 @@
 //! | λ | expected attempts, retries included | 1/s |
 //! | L, Q | attempts in the system, waiting | 1 |
 //! | ρ | share of the slots that work | 1 |
-//! | V = (c_a² + c_s²)/2 | Allen and Cunneen's factor | 1 |
+//! | `V = (c_a² + c_s²)/2` | Allen and Cunneen's factor | 1 |
 //!
 //! **Mean.** L follows `dL/dt = λ − κρ(L)` with ρ(L) the inverse of the stationary `L = cρ + V C(c, ρ) ρ/(1 − ρ)`
 //! (pointwise stationary fluid flow: Wang, Tipper and Banerjee, INFOCOM 1996), by one implicit Euler step, so that it
@@ -35,7 +35,7 @@ use std::collections::VecDeque;
 use tidegate_core::scenario::{ArrivalsConfig, Balancer};
 use tidegate_core::{Distribution, Scenario};
 
-use super::tables::{ErlangTable, Law, SojournTable, Tail};
+use super::tables::{ErlangTable, LOG_NOBODY, Law, SojournTable, Tail};
 use crate::queueing::atoms;
 
 /// The most attempts that a client may make; the check of scenarios has the same.
@@ -211,7 +211,7 @@ impl Physics {
         self.attempts_max
     }
 
-    /// How many queues there are, and the c_a² of each.
+    /// How many queues there are, and the squared coefficient of variation of each one's arrivals.
     fn queues(&self, replicas: f64) -> (f64, f64) {
         let n = replicas.max(1.0);
         match self.balancer {
@@ -372,7 +372,7 @@ impl Lane {
         let held_by_patience = physics.patience_mean_seconds <= physics.queue_max_seconds(per_second, queues);
         let rejected = if held_by_patience { 0.0 } else { arriving * lost };
         let abandoning = if held_by_patience { arriving * lost } else { 0.0 };
-        self.refuse(physics, segment, rejected, arriving, sums);
+        refuse(physics, segment, rejected, arriving, sums);
         let admitted = arriving - rejected - abandoning;
         self.enter(physics, segment, admitted, abandoning, arriving, self.law.shift * unit);
 
@@ -496,7 +496,7 @@ impl Lane {
             return 1.0;
         }
         let exponent = self.law.decay * room;
-        if exponent > 30.0 || self.law.waits <= 0.0 {
+        if exponent > -LOG_NOBODY || self.law.waits <= 0.0 {
             return 0.0;
         }
         self.law.waits * (1.0 - self.utilization).max(NOBODY) * (-exponent).exp()
@@ -554,7 +554,7 @@ impl Lane {
     fn stand_still(&mut self, physics: &Physics, segment: &Segment, arriving: f64, sums: &mut Sums) {
         let fits = (physics.queue_max - self.stock).max(0.0);
         let rejected = (arriving - fits).max(0.0);
-        self.refuse(physics, segment, rejected, arriving, sums);
+        refuse(physics, segment, rejected, arriving, sums);
         let admitted = arriving - rejected;
         self.enter(physics, segment, admitted, 0.0, arriving, f64::INFINITY);
         self.utilization = 0.0;
@@ -584,18 +584,6 @@ impl Lane {
         self.waiting = self.load;
         self.variance = 0.0;
         self.law = Law { cut: f64::INFINITY, ..Law::default() };
-    }
-
-    fn refuse(&self, physics: &Physics, segment: &Segment, rejected: f64, arriving: f64, sums: &mut Sums) {
-        if rejected <= 0.0 {
-            return;
-        }
-        sums.rejected += rejected;
-        let share = rejected / arriving;
-        for attempt in 0..physics.attempts_max {
-            sums.unlucky[attempt] += segment.attempts[attempt] * share;
-            sums.unlucky_seconds[attempt] += segment.elapsed_seconds[attempt] * share;
-        }
     }
 
     fn enter(
@@ -768,6 +756,19 @@ impl Cohort {
     }
 }
 
+/// Attempts that are turned away at once.
+fn refuse(physics: &Physics, segment: &Segment, rejected: f64, arriving: f64, sums: &mut Sums) {
+    if rejected <= 0.0 {
+        return;
+    }
+    sums.rejected += rejected;
+    let share = rejected / arriving;
+    for attempt in 0..physics.attempts_max {
+        sums.unlucky[attempt] += segment.attempts[attempt] * share;
+        sums.unlucky_seconds[attempt] += segment.elapsed_seconds[attempt] * share;
+    }
+}
+
 /// `attempts` of a cohort leave the queue unserved, at the end of their patience.
 fn abandon(physics: &Physics, cohort: &Cohort, attempts: f64, sums: &mut Sums) {
     let patience = physics.patience_mean_seconds;
@@ -813,7 +814,8 @@ fn judge(
         };
         let users = taken / n_patiences.max(1) as f64;
         let served_in_queue = (1.0 - waited).max(NOBODY);
-        let late = ((out.survival - waited).max(0.0) / served_in_queue).min(1.0);
+        let late =
+            if out.survival > waited { ((out.survival - waited) / served_in_queue).min(1.0) } else { 0.0 };
         sums.wasted += users * late;
         // Per attempt that was served: successes are those with T ≤ patience.
         let scale = users * (1.0 - late) / (1.0 - out.survival).max(NOBODY);
@@ -850,7 +852,7 @@ fn wait_survival(law: &Law, x: f64) -> f64 {
     let y = x - law.shift;
     if y < 0.0 {
         1.0
-    } else if law.cut < f64::INFINITY {
+    } else if law.cut < f64::INFINITY || law.decay * y > -LOG_NOBODY {
         0.0
     } else {
         law.waits * (-law.decay * y).exp()

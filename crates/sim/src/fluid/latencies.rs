@@ -8,8 +8,8 @@ use super::flow::{ATTEMPTS_MAX, LatencySink};
 use super::tables::{Law, Octaves, SojournTable};
 
 /// Certain parts from 4 ms to a day, exponential parts from 1 ms.
-const SHIFTS: Octaves = Octaves { exponent_min: -8, octaves: 25, bits: 3 };
-const MEANS: Octaves = Octaves { exponent_min: -10, octaves: 27, bits: 2 };
+const SHIFTS: Octaves = Octaves { exponent_min: -8, doublings: 25, bits: 3 };
+const MEANS: Octaves = Octaves { exponent_min: -10, doublings: 27, bits: 2 };
 
 /// Latencies by number of the attempt that succeeded.
 #[derive(Clone, Debug)]

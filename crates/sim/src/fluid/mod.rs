@@ -227,8 +227,8 @@ impl FluidPlant {
                 },
             );
         let sum: f64 = weights.iter().sum();
-        for pool in 0..self.pools.len() {
-            let share = if sum > 0.0 { weights[pool] / sum } else { 1.0 / self.pools.len() as f64 };
+        for (pool, weight) in weights.iter().enumerate().take(self.pools.len()) {
+            let share = if sum > 0.0 { weight / sum } else { 1.0 / self.pools.len() as f64 };
             let sums = &self.pools[pool];
             let segment = Segment {
                 slots: sums.slots,

@@ -14,18 +14,22 @@ const ATOMS_FOR_TABLES: usize = 512;
 /// Logarithms are cut here: exp(−60) of all users is nobody.
 const LOG_MIN: f64 = -60.0;
 
+/// And below this, one user in ten million, a step does not compute them: the retries of nobody would cost more than
+/// all else.
+pub const LOG_NOBODY: f64 = -16.0;
+
 /// A grid that is linear within each octave.
 #[derive(Clone, Copy, Debug)]
 pub struct Octaves {
     pub exponent_min: i32,
-    pub octaves: usize,
+    pub doublings: usize,
     /// Cells an octave, as a power of two.
     pub bits: u32,
 }
 
 impl Octaves {
     pub fn points(self) -> usize {
-        (self.octaves << self.bits) + 1
+        (self.doublings << self.bits) + 1
     }
 
     pub fn least(self) -> f64 {
@@ -34,13 +38,13 @@ impl Octaves {
 
     pub fn value(self, point: usize) -> f64 {
         let (octave, part) = (point >> self.bits, point & ((1 << self.bits) - 1));
-        self.least() * 2.0_f64.powi(octave as i32) * (1.0 + part as f64 / f64::from(1_u32 << self.bits))
+        self.least() * (1_u64 << octave) as f64 * (1.0 + part as f64 / f64::from(1_u32 << self.bits))
     }
 
     /// Cell and position in it; beyond the ends, the ends.
     #[inline]
     pub fn locate(self, value: f64) -> (usize, f64) {
-        let cells = self.octaves << self.bits;
+        let cells = self.doublings << self.bits;
         let shift = 52 - self.bits;
         let base = ((1023 + i64::from(self.exponent_min)) as u64) << self.bits;
         let raw = value.to_bits();
@@ -74,7 +78,7 @@ impl ErlangTable {
     pub fn new(servers_max: f64) -> Self {
         let top = (servers_max.max(2.0).log2().ceil() as i32).min(SERVER_OCTAVES.1);
         let servers =
-            Octaves { exponent_min: SERVER_OCTAVES.0, octaves: (top - SERVER_OCTAVES.0) as usize, bits: 4 };
+            Octaves { exponent_min: SERVER_OCTAVES.0, doublings: (top - SERVER_OCTAVES.0) as usize, bits: 4 };
         let mut values = Vec::with_capacity(servers.points() * (BETA_CELLS + 1));
         for point in 0..servers.points() {
             let servers = servers.value(point);
@@ -154,8 +158,8 @@ impl SojournTable {
         };
         let fine = scaled(ATOMS_FOR_TABLES);
         let top = threshold_max.max(64.0).log2().ceil() as i32;
-        let thresholds = Octaves { exponent_min: -4, octaves: (top.min(24) + 4) as usize, bits: 4 };
-        let decays = Octaves { exponent_min: -12, octaves: 20, bits: 3 };
+        let thresholds = Octaves { exponent_min: -4, doublings: (top.min(24) + 4) as usize, bits: 4 };
+        let decays = Octaves { exponent_min: -12, doublings: 20, bits: 3 };
         let log = |value: f64| value.max(LOG_MIN.exp()).ln() as f32;
         let ys: Vec<f64> = std::iter::once(0.0)
             .chain((0..thresholds.points()).map(|point| thresholds.value(point)))
@@ -320,7 +324,7 @@ impl SojournTable {
 /// Most tails that a step asks for are empty; then there is nothing to compute.
 #[inline]
 fn exp_or_nothing(log: f64) -> f64 {
-    if log < -40.0 { 0.0 } else { log.exp() }
+    if log < LOG_NOBODY { 0.0 } else { log.exp() }
 }
 
 /// E (S − y)⁺ in mean services: in closed form where there is one.
@@ -413,6 +417,7 @@ mod tests {
 
     #[test]
     fn a_cut_far_away_changes_nothing_and_a_near_one_is_its_integral() {
+        const N: usize = 20_000;
         let work = Distribution::log_normal(1.0, 0.7);
         let table = SojournTable::new(&work, 100.0);
         let far = Law { shift: 0.2, waits: 0.6, decay: 1.5, mean: 1.0 / 1.5, cut: 60.0 };
@@ -431,7 +436,6 @@ mod tests {
         for decay in [-3.0_f64, -1e-6, 2.0] {
             let cut: f64 = 1.7;
             let whole = if decay.abs() < 1e-3 { cut } else { (1.0 - (-decay * cut).exp()) / decay };
-            const N: usize = 20_000;
             let at = |i: usize| (i as f64 + 0.5) * cut / N as f64;
             let mean = (0..N).map(|i| at(i) * (-decay * at(i)).exp()).sum::<f64>() * cut / N as f64 / whole;
             let law = Law { shift: 0.0, waits: 1.0, decay, mean, cut };
