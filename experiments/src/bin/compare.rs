@@ -1,0 +1,297 @@
+//! Which controller should run? Every controller meets the same worlds; costs, violations and paired differences.
+//!
+//! Top to bottom: the sweep (what runs on what), the runs (in parallel, resumable), the scores (a row a run), the
+//! report. `--help` explains the arguments.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "experiments are where clock, disk, threads and terminal belong"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use serde::{Deserialize, Serialize};
+use tidegate_autoscalers::{Catalog, NamedController, effective_parameters};
+use tidegate_core::Split;
+use tidegate_experiments::cli::{self, Choice};
+use tidegate_experiments::comparison::{self, Recorded};
+use tidegate_experiments::engine::{Timed, simulate};
+use tidegate_experiments::manifest::{self, Manifest};
+use tidegate_experiments::recorder::Recorder;
+use tidegate_experiments::report::Report;
+use tidegate_experiments::runs::{self, Job};
+use tidegate_experiments::scenarios::{self, Study};
+use tidegate_experiments::scores::{self, Followed, RunRow};
+use tidegate_experiments::staffing::Staffing;
+use tidegate_experiments::{controllers, fleet};
+
+/// Training days on which the fixed fleet is tuned for a trace.
+const N_TUNING_DAYS: u64 = 7;
+
+/// Compares autoscaling controllers on the same worlds, built-in or from your own trace.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Without arguments: three built-in scenarios, six controllers, 20 seeds each. A run that \
+    was interrupted goes on where it was when the same command is given again."
+)]
+struct Arguments {
+    #[command(flatten)]
+    choice: Choice,
+}
+
+fn main() -> ExitCode {
+    let Arguments { choice } = Arguments::parse();
+    if choice.list {
+        list();
+        return ExitCode::SUCCESS;
+    }
+    let sweep = match Sweep::new(choice) {
+        Ok(sweep) => sweep,
+        Err(error) => return cli::refuse(&error),
+    };
+    let done = if sweep.choice.check { sweep.check() } else { sweep.carry_out() };
+    done.map_or_else(|error| cli::fail(&error), |()| ExitCode::SUCCESS)
+}
+
+/// What runs on what.
+struct Sweep {
+    choice: Choice,
+    out: PathBuf,
+    catalog: Catalog,
+    studies: Vec<Study>,
+    staffing: Vec<Option<Staffing>>,
+    controllers: Vec<NamedController>,
+    baseline: usize,
+    program: String,
+}
+
+/// One run of the sweep.
+#[derive(Clone, Copy)]
+struct Cell {
+    study: usize,
+    controller: usize,
+    seed: u64,
+}
+
+/// What a run leaves behind.
+#[derive(Serialize, Deserialize)]
+struct Scored {
+    row: RunRow,
+    microseconds_per_decision: f64,
+}
+
+#[derive(Serialize)]
+struct Timing<'a> {
+    run: &'a str,
+    elapsed_seconds: f64,
+    microseconds_per_decision: f64,
+}
+
+impl Sweep {
+    /// Reads and checks everything; writes nothing.
+    fn new(mut choice: Choice) -> anyhow::Result<Self> {
+        if choice.smoke {
+            choice.seeds = choice.seeds.min(2);
+        }
+        let catalog = controllers::catalog();
+        let controllers = controllers::chosen(&choice, &catalog)?;
+        let baseline = controllers::baseline(&choice, &controllers)?;
+        let mut studies = scenarios::chosen(&choice)?;
+        for study in studies.iter_mut().filter(|study| study.is_trace()) {
+            // The baseline has to be as good as a fixed fleet can be, on what may be known: the training days.
+            let replicas = fleet::best(study, &catalog, N_TUNING_DAYS)?;
+            let days = study.n_worlds(Split::Training, N_TUNING_DAYS);
+            study.set_fixed(replicas, &format!("`fixed` tuned on {days} training days, on the fluid engine"));
+        }
+        for study in &studies {
+            let scenario = study.scenario();
+            catalog.check_scenario(&scenario.controllers).with_context(|| study.name.clone())?;
+            for controller in &controllers {
+                catalog
+                    .build_named(controller, &scenario.controllers, &scenario.facts())
+                    .with_context(|| format!("{}, controller {}", study.name, controller.name))?;
+            }
+        }
+        let experiment = match &choice.trace {
+            Some(_) => format!("compare-{}", studies[0].name),
+            None => "compare".to_owned(),
+        };
+        let staffing = studies.iter().map(|study| Staffing::new(study.scenario())).collect();
+        let out = choice.out(&experiment);
+        let program = runs::program_hash()?;
+        Ok(Self { choice, out, catalog, studies, staffing, controllers, baseline, program })
+    }
+
+    fn jobs(&self) -> Vec<Job<Cell>> {
+        let mut jobs = Vec::new();
+        for (study, it) in self.studies.iter().enumerate() {
+            for (controller, named) in self.controllers.iter().enumerate() {
+                let parameters = effective_parameters(named, &it.scenario().controllers).to_string();
+                let hash = runs::hash(&[
+                    self.program.as_bytes(),
+                    it.hash.as_bytes(),
+                    named.kind.as_bytes(),
+                    parameters.as_bytes(),
+                    self.choice.engine.name().as_bytes(),
+                ]);
+                for seed in 0..it.n_worlds(Split::Evaluation, self.choice.seeds) {
+                    let name = format!("compare/{}/{}/{seed}", it.name, named.name);
+                    jobs.push(Job { name, hash: hash.clone(), what: Cell { study, controller, seed } });
+                }
+            }
+        }
+        jobs
+    }
+
+    /// One run, and its record tick by tick.
+    fn run(&self, cell: Cell) -> (Scored, Recorder) {
+        let study = &self.studies[cell.study];
+        let (scenario, seed) = study.world(Split::Evaluation, cell.seed);
+        let named = &self.controllers[cell.controller];
+        let mut controller = self
+            .catalog
+            .build_named(named, &scenario.controllers, &scenario.facts())
+            .expect("every controller was built once before the first run");
+        let mut timed = Timed::new(&mut *controller);
+        let mut recorder = Recorder::new(scenario.tick_seconds);
+        let summary = simulate(self.choice.engine, scenario, &mut timed, seed, &mut recorder);
+        let microseconds_per_decision = timed.microseconds_per_decision();
+        let supply = recorder.series(|sample| f64::from(sample.ready));
+        let demand = self.demand(cell.study, &recorder);
+        let followed = demand.as_deref().map(|demand| Followed {
+            demand,
+            supply: &supply,
+            tick_seconds: scenario.tick_seconds,
+        });
+        let row = RunRow::new(&study.name, &named.name, cell.seed, &summary, followed);
+        (Scored { row, microseconds_per_decision }, recorder)
+    }
+
+    fn demand(&self, study: usize, recorder: &Recorder) -> Option<Vec<f64>> {
+        let staffing = self.staffing[study].as_ref()?;
+        Some(recorder.series(|sample| staffing.replicas(sample.users_per_second)))
+    }
+
+    /// Runs, scores, report.
+    fn carry_out(&self) -> anyhow::Result<()> {
+        let jobs = self.jobs();
+        let finished = runs::run_all(&self.out, &jobs, self.choice.threads(), &|cell| self.run(*cell).0)?;
+        let rows: Vec<RunRow> = finished.iter().map(|it| it.result.row.clone()).collect();
+        let timings: Vec<Timing<'_>> = finished
+            .iter()
+            .map(|it| Timing {
+                run: &it.run,
+                elapsed_seconds: it.elapsed_seconds,
+                microseconds_per_decision: it.result.microseconds_per_decision,
+            })
+            .collect();
+
+        let report = self.report(&rows);
+        let write = |file: &str, bytes: &[u8]| {
+            let path = self.out.join(file);
+            fs::write(&path, bytes).with_context(|| path.display().to_string())
+        };
+        write("runs.csv", &scores::csv_bytes(&rows)?)?;
+        write("timings.csv", &scores::csv_bytes(&timings)?)?;
+        write("manifest.toml", self.manifest().text().as_bytes())?;
+        write("report.md", report.markdown().as_bytes())?;
+        write("report.tex", report.latex().as_bytes())?;
+        write("report.html", report.html().as_bytes())?;
+        for (file, svg) in report.figures() {
+            write(file, svg.as_bytes())?;
+        }
+        print!("{}", report.terminal());
+        println!("Written to {}: report.md, report.html, runs.csv and figures.", self.out.display());
+        Ok(())
+    }
+
+    fn report(&self, rows: &[RunRow]) -> Report {
+        let mut report = Report::new("Comparison of controllers");
+        comparison::preface(&mut report, self.choice.engine, self.controllers[self.baseline].name.as_str());
+        let by_study = rows.chunk_by(|a, b| a.scenario == b.scenario);
+        for (index, rows) in by_study.enumerate() {
+            let study = &self.studies[index];
+            comparison::scores(&mut report, study, &scores::cells(rows), self.baseline);
+            comparison::parameters(&mut report, study, &self.controllers);
+            let recorded: Vec<Recorded> = (0..self.controllers.len())
+                .map(|controller| {
+                    let (_, recorder) = self.run(Cell { study: index, controller, seed: 0 });
+                    let demand = self.demand(index, &recorder);
+                    Recorded { controller: self.controllers[controller].name.clone(), recorder, demand }
+                })
+                .collect();
+            comparison::figures(&mut report, study, &scores::cells(rows), &recorded);
+        }
+        report
+    }
+
+    fn manifest(&self) -> Manifest {
+        let parameters = |study: &Study| -> BTreeMap<String, toml::Table> {
+            let of = |named: &NamedController| {
+                (named.name.clone(), effective_parameters(named, &study.scenario().controllers))
+            };
+            self.controllers.iter().map(of).collect()
+        };
+        Manifest {
+            experiment: "compare".into(),
+            sweep: self.choice.sweep(),
+            commit: manifest::commit(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            toolchain: manifest::toolchain(),
+            machine: manifest::machine(),
+            engine: self.choice.engine.name().into(),
+            seeds: self.choice.seeds,
+            baseline: self.controllers[self.baseline].name.clone(),
+            scenarios: self.studies.iter().map(|study| (study.name.clone(), study.hash.clone())).collect(),
+            controllers: self.studies.iter().map(|study| (study.name.clone(), parameters(study))).collect(),
+        }
+    }
+
+    /// Runs seed 0 of everything again and compares it with what is stored.
+    fn check(&self) -> anyhow::Result<()> {
+        let path = self.out.join("runs.csv");
+        let stored = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let mut different = Vec::new();
+        let mut n_checked = 0;
+        for job in self.jobs().into_iter().filter(|job| job.what.seed == 0) {
+            let bytes = scores::csv_bytes(&[self.run(job.what).0.row])?;
+            let text = String::from_utf8(bytes).context("a row is text")?;
+            let (header, line) = text.trim_end().split_once('\n').context("a header and a row")?;
+            if stored.lines().next() != Some(header) {
+                bail!("{}: it has other columns", path.display());
+            }
+            n_checked += 1;
+            if !stored.lines().any(|stored| stored == line) {
+                different.push(job.name);
+            }
+        }
+        if !different.is_empty() {
+            bail!(
+                "{}: {} of {n_checked} runs differ: {}",
+                path.display(),
+                different.len(),
+                different.join(", ")
+            );
+        }
+        println!("{n_checked} runs are as stored in {}", Path::new(&path).display());
+        Ok(())
+    }
+}
+
+fn list() {
+    println!("Scenarios (* run by default):");
+    for (name, summary, is_default) in scenarios::list() {
+        println!("  {} {name:<22} {summary}", if is_default { '*' } else { ' ' });
+    }
+    println!("\nControllers (* run by default):");
+    for kind in controllers::catalog().list() {
+        let mark = if controllers::DEFAULT.contains(&kind.about.kind) { '*' } else { ' ' };
+        println!("  {mark} {:<22} {}", kind.about.kind, kind.about.summary);
+    }
+}

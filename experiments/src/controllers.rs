@@ -1,0 +1,65 @@
+//! Which controllers are compared: the catalog, what is run by default, and what the user chose.
+
+use std::fs;
+
+use anyhow::{Context, anyhow, bail};
+use tidegate_autoscalers::{Catalog, NamedController};
+
+use crate::cli::Choice;
+
+/// Run unless others are named; the first is the baseline of the differences.
+pub const DEFAULT: [&str; 6] =
+    ["fixed", "threshold", "metric_vote", "multi_dimensional", "queue_depth", "square_root_staffing"];
+
+/// Every kind that there is. Controllers of other crates join here.
+pub fn catalog() -> Catalog {
+    Catalog::rules()
+}
+
+/// The controllers that were asked for, in the order of the report: those of the user's file behind those of the
+/// catalog, except that one called like a kind takes its place.
+///
+/// # Errors
+/// If the file cannot be read or is wrong, or a name is unknown.
+pub fn chosen(choice: &Choice, catalog: &Catalog) -> anyhow::Result<Vec<NamedController>> {
+    let kinds: Vec<&str> = catalog.list().iter().map(|kind| kind.about.kind).collect();
+    let shown = if choice.full || !choice.controller.is_empty() { &kinds[..] } else { &DEFAULT[..] };
+    let mut known: Vec<NamedController> = shown.iter().map(|kind| NamedController::of_kind(kind)).collect();
+    if let Some(path) = &choice.controllers {
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let own = catalog.read_controllers(&text).with_context(|| path.display().to_string())?;
+        for controller in own {
+            match known.iter_mut().find(|known| known.name == controller.name) {
+                Some(place) => *place = controller,
+                None => known.push(controller),
+            }
+        }
+    }
+    if choice.controller.is_empty() {
+        return Ok(known);
+    }
+    let mut chosen: Vec<NamedController> = Vec::new();
+    for name in &choice.controller {
+        let Some(controller) = known.iter().find(|known| known.name == *name) else {
+            let names: Vec<&str> = known.iter().map(|known| known.name.as_str()).collect();
+            return Err(anyhow!("--controller: {name:?} is none of {}", names.join(", ")));
+        };
+        if chosen.iter().any(|there| there.name == *name) {
+            bail!("--controller: {name:?} comes twice");
+        }
+        chosen.push(controller.clone());
+    }
+    Ok(chosen)
+}
+
+/// The baseline's position among the controllers.
+///
+/// # Errors
+/// If it is not among them.
+pub fn baseline(choice: &Choice, controllers: &[NamedController]) -> anyhow::Result<usize> {
+    let Some(name) = &choice.baseline else { return Ok(0) };
+    controllers.iter().position(|controller| controller.name == *name).ok_or_else(|| {
+        let names: Vec<&str> = controllers.iter().map(|controller| controller.name.as_str()).collect();
+        anyhow!("--baseline: {name:?} is none of {}", names.join(", "))
+    })
+}
