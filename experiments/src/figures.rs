@@ -91,12 +91,12 @@ pub fn over_time(world: &World, lanes: &[Lane]) -> String {
         title(&root, &world.title)?;
         let hours = world.users_per_second.len() as f64 * world.tick_seconds / 3600.0;
         let shown = |series: &[f64]| thinned(series, world.tick_seconds);
-        let ready_max = lanes
-            .iter()
-            .flat_map(|lane| &lane.ready)
-            .chain(world.demand.iter().flatten())
-            .copied()
-            .fold(1.0, f64::max);
+        let highest = |series: &[f64]| shown(series).iter().map(|(_, value)| *value).fold(1.0, f64::max);
+        let needed_most = world.demand.as_deref().map(highest);
+        let ready_most =
+            lanes.iter().map(|lane| highest(&lane.ready)).fold(needed_most.unwrap_or(1.0), f64::max);
+        // One controller that runs away must not flatten all the others.
+        let ready_max = needed_most.map_or(ready_most, |needed| ready_most.min(2.5 * needed));
         let latencies =
             || lanes.iter().flat_map(|lane| shown(&lane.latency_seconds)).map(|(_, latency)| latency);
         let latency_max = latencies().fold(world.bound_seconds * 2.0, f64::max) * 1.3;
@@ -123,12 +123,21 @@ pub fn over_time(world: &World, lanes: &[Lane]) -> String {
                     (Some((lane, color)), 0) => {
                         let range = 0.0..ready_max * 1.1;
                         let mut chart = panel_chart(&panel, feet, hours, range, is_last)?;
-                        let area = AreaSeries::new(shown(&lane.ready), 0.0, color.mix(0.18));
+                        let inside = shown(&lane.ready)
+                            .into_iter()
+                            .map(|(hour, ready)| (hour, ready.min(ready_max * 1.1)));
+                        let area = AreaSeries::new(inside, 0.0, color.mix(0.18));
                         chart.draw_series(area.border_style(color.stroke_width(2)))?;
                         if let Some(demand) = &world.demand {
                             chart.draw_series(LineSeries::new(shown(demand), BLACK.stroke_width(1)))?;
                         }
-                        caption(&panel, &format!("{}: ready replicas", lane.controller), color)?;
+                        let most = highest(&lane.ready);
+                        let beyond = if most > ready_max {
+                            format!(" (up to {})", tick(most.round()))
+                        } else {
+                            String::new()
+                        };
+                        caption(&panel, &format!("{}: ready replicas{beyond}", lane.controller), color)?;
                     }
                     (Some((lane, color)), _) => {
                         let range = (latency_min..latency_max)

@@ -186,11 +186,13 @@ fn of_series(name: &str, series: &Series, ticks_max: Option<u32>) -> anyhow::Res
     )];
     let left_out = all.len() - days.len();
     notes.push(if days.len() == 1 {
-        "The trace is less than two days long: one run, on the same data that set the size of the service.".to_owned()
+        "The trace is less than two days long: one run, on the same data that set the size of the service."
+            .to_owned()
     } else {
+        let holes =
+            if left_out > 0 { format!("; {left_out} left out for want of data") } else { String::new() };
         format!(
-            "{} of {} days are for training (size of the service, tuning), {} for evaluation; {left_out} were left out for \
-             want of data.",
+            "{} of {} days are for training (size of the service, tuning), {} for evaluation{holes}.",
             training.len(),
             all.len(),
             evaluation.len()
@@ -329,7 +331,7 @@ mod tests {
         holed.observed[24..40].fill(false);
         let study = of_series("t", &holed, None).expect("three days");
         assert_eq!((study.n_worlds(Split::Training, 99), study.n_worlds(Split::Evaluation, 99)), (1, 2));
-        assert!(study.notes.iter().any(|note| note.contains("1 were left out")), "{:?}", study.notes);
+        assert!(study.notes.iter().any(|note| note.contains("; 1 left out")), "{:?}", study.notes);
 
         holed.users_per_second.fill(0.0);
         let error = of_series("t", &holed, None).expect_err("nobody ever came").to_string();
