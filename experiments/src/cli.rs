@@ -25,7 +25,7 @@ pub struct Choice {
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub seeds: u64,
 
-    /// Folder for the results [default: results/<experiment>]
+    /// Folder for the results [default: results/ and the name of the experiment]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 

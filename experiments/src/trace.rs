@@ -1,7 +1,7 @@
 //! From a user's trace to worlds: days, a service of fitting size, training and evaluation.
 //!
 //! The first half of the days is for training, the rest for evaluation. The training part's peak (the rate that 99.9 %
-//! of its ticks stay below) sets the work of a request, so that about [`REPLICAS_AT_PEAK`] replicas are needed there;
+//! of its ticks stay below) sets the work of a request, so that about 40 replicas are needed there;
 //! bound, time-out and penalty follow from the work. How many simulated users stand for those of the trace is only a
 //! matter of computing time: work is in inverse proportion, so the load in replicas stays what it is.
 
