@@ -120,6 +120,18 @@ impl Distribution {
         }
     }
 
+    /// Appends what the next `n` calls of [`Distribution::sample`] would give.
+    pub fn sample_into(&self, n: usize, rng: &mut ChaCha8Rng, into: &mut Vec<f64>) {
+        match self {
+            Self::Constant { seconds } => into.resize(into.len() + n, *seconds),
+            // The commonest one gets a loop without the choice in it: 40 instructions less a draw.
+            Self::Exponential { mean_seconds } => {
+                into.extend((0..n).map(|_| mean_seconds * rng.sample::<f64, _>(Exp1)));
+            }
+            _ => into.extend((0..n).map(|_| self.sample(rng))),
+        }
+    }
+
     /// The value that is not exceeded with probability `p`; for draws by counter hash, where one number must do.
     pub fn quantile(&self, p: f64) -> f64 {
         match self {

@@ -148,7 +148,7 @@ impl Stations {
     }
 
     /// The balancer's choice for an attempt.
-    #[inline]
+    #[inline(always)]
     pub fn route(&self, user: u64, attempt: u32, fleet: &Fleet) -> Route {
         let attempt = u64::from(attempt);
         let group = if self.weighted { self.by_weight(user, attempt, fleet) } else { 0 };
@@ -156,10 +156,7 @@ impl Stations {
         if members.is_empty() {
             return Route { group, replica: None };
         }
-        let outstanding = |replica: u32| {
-            let station = &self.stations[replica as usize];
-            station.busy + station.queued
-        };
+        let outstanding = |replica: u32| self.stations[replica as usize].outstanding();
         let replica = match self.balancer {
             Balancer::CentralQueue {} => None,
             Balancer::RoundRobin {} => Some(members[*turn % members.len()]),
@@ -201,7 +198,7 @@ impl Stations {
     }
 
     /// A slot in which the request can start at once.
-    #[inline]
+    #[inline(always)]
     pub fn free_slot(&mut self, route: &Route) -> Option<u32> {
         let group = &mut self.groups[route.group];
         let replica = if let Some(replica) = route.replica {
@@ -222,7 +219,7 @@ impl Stations {
     }
 
     /// Whether the queue that the request would join has no place left.
-    #[inline]
+    #[inline(always)]
     pub fn is_full(&self, route: &Route) -> bool {
         let queued = route
             .replica
@@ -256,7 +253,7 @@ impl Stations {
     }
 
     /// The next entry of the queue that this replica serves; it may have been abandoned.
-    #[inline]
+    #[inline(always)]
     pub fn dequeue(&mut self, replica: u32) -> Option<u32> {
         let station = &mut self.stations[replica as usize];
         if matches!(self.balancer, Balancer::CentralQueue {}) {
@@ -267,7 +264,7 @@ impl Stations {
     }
 
     /// What was dequeued for this replica was still wanted.
-    #[inline]
+    #[inline(always)]
     pub fn took_from_queue(&mut self, replica: u32, now: f64) {
         self.n_queued -= 1;
         if self.has_central_queue() {
@@ -279,7 +276,7 @@ impl Stations {
     }
 
     /// A job takes a slot; gives the pool.
-    #[inline]
+    #[inline(always)]
     pub fn start(&mut self, replica: u32, now: f64) -> usize {
         self.n_busy += 1;
         self.change(replica, |station| {
@@ -290,7 +287,7 @@ impl Stations {
     }
 
     /// A job leaves its slot; gives the pool.
-    #[inline]
+    #[inline(always)]
     pub fn end(&mut self, replica: u32, now: f64) -> usize {
         self.n_busy -= 1;
         self.change(replica, |station| station.serve(now, -1));
@@ -298,7 +295,7 @@ impl Stations {
     }
 
     /// A slot became free and nothing waits for it. Gives whether a closed replica is now empty.
-    #[inline]
+    #[inline(always)]
     pub fn release(&mut self, replica: u32) -> bool {
         let station = &self.stations[replica as usize];
         if station.open {
@@ -307,12 +304,12 @@ impl Stations {
             }
             false
         } else {
-            station.busy + station.queued == 0
+            station.outstanding() == 0
         }
     }
 
     /// How fast a slot of this replica works now.
-    #[inline]
+    #[inline(always)]
     pub fn speed(&self, replica: u32, now: f64, fleet: &Fleet) -> f64 {
         let station = &self.stations[replica as usize];
         if now < station.slow_until { fleet.speed(replica, now) } else { station.speed }
@@ -388,7 +385,7 @@ impl Stations {
             self.groups[group].raise_lowest();
         }
         let station = &self.stations[replica as usize];
-        station.busy + station.queued == 0
+        station.outstanding() == 0
     }
 
     /// Takes everything out of the queue of a replica that is gone; the caller tells what of it was abandoned.
@@ -397,7 +394,9 @@ impl Stations {
         self.n_queued -= station.queued as usize;
         let queue = station.queue.drain(..).collect();
         let queued = station.queued as i32;
-        self.change(replica, |station| station.wait(now, -queued));
+        if queued > 0 {
+            self.change(replica, |station| station.wait(now, -queued));
+        }
         queue
     }
 
@@ -444,17 +443,34 @@ impl Stations {
             .min_by(f64::total_cmp)
     }
 
-    /// Changes what a replica has in hand, and its place in the order of outstanding requests.
+    /// Changes how many a replica has in hand, and its place in the order of outstanding requests.
     #[inline]
     fn change(&mut self, replica: u32, change: impl FnOnce(&mut Station)) {
-        let ordered = matches!(self.balancer, Balancer::LeastOutstanding {});
-        if ordered && self.stations[replica as usize].open {
-            self.leave_bucket(replica);
-            change(&mut self.stations[replica as usize]);
-            self.enter_bucket(replica);
-        } else {
-            change(&mut self.stations[replica as usize]);
+        let station = &mut self.stations[replica as usize];
+        let before = station.outstanding();
+        change(station);
+        if matches!(self.balancer, Balancer::LeastOutstanding {}) && station.open {
+            self.change_bucket(replica, before as usize);
         }
+    }
+
+    /// Moves a replica from the bucket `before` into the one where it belongs now.
+    #[inline]
+    fn change_bucket(&mut self, replica: u32, before: usize) {
+        let station = &mut self.stations[replica as usize];
+        let (now, place) = (station.outstanding() as usize, station.in_bucket as usize);
+        let group = &mut self.groups[usize::from(station.group)];
+        if group.buckets.len() <= now {
+            group.buckets.resize_with(now + 1, Vec::new);
+        }
+        group.buckets[before].swap_remove(place);
+        station.in_bucket = group.buckets[now].len() as u32;
+        group.buckets[now].push(replica);
+        if let Some(moved) = group.buckets[before].get(place) {
+            self.stations[*moved as usize].in_bucket = place as u32;
+        }
+        group.lowest = group.lowest.min(now);
+        group.raise_lowest();
     }
 
     #[inline]
@@ -463,7 +479,7 @@ impl Stations {
             return;
         }
         let station = &mut self.stations[replica as usize];
-        let outstanding = (station.busy + station.queued) as usize;
+        let outstanding = station.outstanding() as usize;
         let group = &mut self.groups[usize::from(station.group)];
         if group.buckets.len() <= outstanding {
             group.buckets.resize_with(outstanding + 1, Vec::new);
@@ -480,7 +496,7 @@ impl Stations {
             return;
         }
         let station = &self.stations[replica as usize];
-        let (outstanding, place) = ((station.busy + station.queued) as usize, station.in_bucket as usize);
+        let (outstanding, place) = (station.outstanding() as usize, station.in_bucket as usize);
         let group = &mut self.groups[usize::from(station.group)];
         let bucket = &mut group.buckets[outstanding];
         bucket.swap_remove(place);
@@ -492,6 +508,7 @@ impl Stations {
 
 impl Group {
     /// The bucket that was lowest may just have been emptied.
+    #[inline]
     fn raise_lowest(&mut self) {
         while self.buckets.get(self.lowest).is_some_and(Vec::is_empty) {
             self.lowest += 1;
@@ -500,6 +517,11 @@ impl Group {
 }
 
 impl Station {
+    #[inline]
+    fn outstanding(&self) -> u32 {
+        self.busy + self.queued
+    }
+
     #[inline]
     fn serve(&mut self, now: f64, change: i32) {
         self.busy = self.busy.wrapping_add_signed(change);

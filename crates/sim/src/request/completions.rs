@@ -58,10 +58,12 @@ impl Completions {
         let mut parent = 0;
         loop {
             let child = 4 * parent + 1;
-            // Four children compared as a tree, not as a chain; the last parent may have fewer.
+            // Four children compared as a tree and without branches, which nobody could predict; the last parent may
+            // have fewer.
             let least = if let Some([a, b, c, d]) = heap.get(child..child + 4) {
-                let (left, left_at) = if b.at < a.at { (1, b.at) } else { (0, a.at) };
-                let (right, right_at) = if d.at < c.at { (3, d.at) } else { (2, c.at) };
+                let (left, right) = (usize::from(b.at < a.at), 2 + usize::from(d.at < c.at));
+                let left_at = if b.at < a.at { b.at } else { a.at };
+                let right_at = if d.at < c.at { d.at } else { c.at };
                 child + if right_at < left_at { right } else { left }
             } else {
                 let rest = heap.get(child..).unwrap_or_default();
