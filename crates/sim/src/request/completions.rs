@@ -9,17 +9,24 @@ pub struct Completion {
     pub generation: u32,
 }
 
-/// All that are due.
-#[derive(Clone, Debug, Default)]
+/// All that are due. The heap is filled up with ends that never come, so that every parent has four children or none.
+#[derive(Clone, Debug)]
 pub struct Completions {
     heap: Vec<Completion>,
+    n: usize,
 }
 
+const NEVER: Completion = Completion { at: f64::INFINITY, job: u32::MAX, generation: 0 };
+
 impl Completions {
+    pub fn new() -> Self {
+        Self { heap: vec![NEVER], n: 0 }
+    }
+
     /// When the next service ends; infinite if none does.
     #[inline]
     pub fn next_seconds(&self) -> f64 {
-        self.heap.first().map_or(f64::INFINITY, |first| first.at)
+        self.heap[0].at
     }
 
     /// The next one.
@@ -30,8 +37,11 @@ impl Completions {
 
     #[inline]
     pub fn push(&mut self, completion: Completion) {
-        self.heap.push(completion);
-        let mut child = self.heap.len() - 1;
+        if self.n == self.heap.len() {
+            self.heap.extend([NEVER; 4]);
+        }
+        let mut child = self.n;
+        self.n += 1;
         while child > 0 {
             let parent = (child - 1) / 4;
             if self.heap[parent].at <= completion.at {
@@ -45,8 +55,10 @@ impl Completions {
 
     #[inline]
     pub fn pop(&mut self) {
-        let last = self.heap.pop().expect("there is one to pop");
-        if !self.heap.is_empty() {
+        assert!(self.n > 0, "there is one to pop");
+        self.n -= 1;
+        let last = std::mem::replace(&mut self.heap[self.n], NEVER);
+        if self.n > 0 {
             self.replace_first(last);
         }
     }
@@ -54,34 +66,27 @@ impl Completions {
     /// Drops the first and puts another in.
     #[inline]
     pub fn replace_first(&mut self, completion: Completion) {
-        let heap = self.heap.as_mut_slice();
         let mut parent = 0;
-        loop {
-            let child = 4 * parent + 1;
-            // Four children compared as a tree and without branches, which nobody could predict; the last parent may
-            // have fewer.
-            let least = if let Some([a, b, c, d]) = heap.get(child..child + 4) {
-                let (left, right) = (usize::from(b.at < a.at), 2 + usize::from(d.at < c.at));
-                let left_at = if b.at < a.at { b.at } else { a.at };
-                let right_at = if d.at < c.at { d.at } else { c.at };
-                child + if right_at < left_at { right } else { left }
-            } else {
-                let rest = heap.get(child..).unwrap_or_default();
-                let least = rest.iter().enumerate().reduce(|a, b| if b.1.at < a.1.at { b } else { a });
-                let Some((offset, _)) = least else { break };
-                child + offset
-            };
-            if completion.at <= heap[least].at {
+        // Four children compared as a tree and without branches, which nobody could predict.
+        while let Some(children) = self.heap.get(4 * parent + 1..4 * parent + 5) {
+            let [a, b, c, d] = [children[0].at, children[1].at, children[2].at, children[3].at];
+            let (left, left_at) = (usize::from(b < a), if b < a { b } else { a });
+            let (right, right_at) = (2 + usize::from(d < c), if d < c { d } else { c });
+            let least = if right_at < left_at { right } else { left };
+            let least_at = if right_at < left_at { right_at } else { left_at };
+            if completion.at <= least_at {
                 break;
             }
-            heap[parent] = heap[least];
-            parent = least;
+            self.heap[parent] = children[least];
+            parent = 4 * parent + 1 + least;
         }
-        heap[parent] = completion;
+        self.heap[parent] = completion;
     }
 
     pub fn clear(&mut self) {
-        self.heap.clear();
+        self.heap.truncate(1);
+        self.heap[0] = NEVER;
+        self.n = 0;
     }
 }
 
@@ -94,7 +99,7 @@ mod tests {
     proptest! {
         #[test]
         fn comes_out_sorted(times in prop::collection::vec(0.0..1e3_f64, 1..200), replaced in 0..50_usize) {
-            let mut heap = Completions::default();
+            let mut heap = Completions::new();
             let mut expected = times.clone();
             for (job, at) in times.iter().enumerate() {
                 heap.push(Completion { at: *at, job: job as u32, generation: 0 });

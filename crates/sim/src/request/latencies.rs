@@ -1,8 +1,8 @@
 //! Latencies, counted in the cells of an `hdrhistogram`: units of 10 µs, two digits, up to 28 hours.
 //!
-//! The library's own `record` takes 150 instructions, an eighth of all that a request costs, twice. Finding the cell
-//! here takes ten and finds the same one (a test compares). Quantiles are the library's: the cells are poured into a
-//! histogram when somebody asks.
+//! Every request is recorded twice, and the library's `record` takes 75 instructions; finding the cell here takes 25
+//! and finds the same one (a test compares). Quantiles are the library's: the cells are poured into a histogram when
+//! somebody asks.
 
 use hdrhistogram::Histogram;
 
@@ -15,12 +15,11 @@ const HALF: usize = 128;
 #[derive(Clone, Debug)]
 pub struct Latencies {
     counts: Vec<u32>,
-    n: u64,
 }
 
 impl Latencies {
     pub fn new() -> Self {
-        Self { counts: vec![0; cell(UNITS_MAX) + 1], n: 0 }
+        Self { counts: vec![0; cell(UNITS_MAX) + 1] }
     }
 
     /// The histogram that fits these cells.
@@ -32,16 +31,14 @@ impl Latencies {
     pub fn record(&mut self, seconds: f64) {
         let units = ((seconds * UNITS_PER_SECOND) as u64).min(UNITS_MAX);
         self.counts[cell(units)] += 1;
-        self.n += 1;
     }
 
     pub fn len(&self) -> u64 {
-        self.n
+        self.counts.iter().map(|count| u64::from(*count)).sum()
     }
 
     pub fn reset(&mut self) {
         self.counts.fill(0);
-        self.n = 0;
     }
 
     /// Makes `histogram` hold these latencies and nothing else.

@@ -185,7 +185,7 @@ impl RequestPlant {
             next_other: 0.0,
             jobs: Vec::new(),
             free_jobs: Vec::new(),
-            completions: Completions::default(),
+            completions: Completions::new(),
             timeouts_in_order: VecDeque::new(),
             timeouts: BinaryHeap::new(),
             retries: BinaryHeap::new(),
@@ -500,8 +500,9 @@ impl RequestPlant {
             .expect("its time was just seen");
         let index = timeout.job;
         let job = self.jobs[index as usize];
-        if job.generation != timeout.generation {
-            return; // it was served in time
+        if self.is_over(&timeout) {
+            self.drop_timeouts();
+            return;
         }
         match job.state {
             JobState::Queued => {
@@ -513,6 +514,22 @@ impl RequestPlant {
                 self.client_failed(&job, timeout.at);
             }
             JobState::Orphan | JobState::Abandoned | JobState::Free => {}
+        }
+    }
+
+    /// Whether the attempt that was watched has left the system.
+    fn is_over(&self, timeout: &Timeout) -> bool {
+        self.jobs[timeout.job as usize].generation != timeout.generation
+    }
+
+    /// Where patience is long next to service, most of those watched were served in time: all of them up to the first
+    /// that was not are dropped at once, which saves an event each.
+    fn drop_timeouts(&mut self) {
+        while self.timeouts_in_order.front().is_some_and(|timeout| self.is_over(timeout)) {
+            self.timeouts_in_order.pop_front();
+        }
+        while self.timeouts.peek().is_some_and(|Reverse(timeout)| self.is_over(timeout)) {
+            self.timeouts.pop();
         }
     }
 
