@@ -47,7 +47,7 @@ pub struct Stations {
     weighted: bool,
     key: Key,
     groups: Vec<Group>,
-    stations: Vec<Station>,
+    replicas: Vec<Station>,
     n_busy: usize,
     n_queued: usize,
 }
@@ -113,7 +113,7 @@ impl Stations {
             weighted,
             key: Seed::training(0).key(Stream::Balance),
             groups: vec![Group::default(); n_groups],
-            stations: Vec::new(),
+            replicas: Vec::new(),
             n_busy: 0,
             n_queued: 0,
         }
@@ -122,7 +122,7 @@ impl Stations {
     pub fn reset(&mut self, seed: Seed) {
         self.key = seed.key(Stream::Balance);
         self.groups.fill(Group::default());
-        self.stations.clear();
+        self.replicas.clear();
         self.n_busy = 0;
         self.n_queued = 0;
     }
@@ -144,7 +144,7 @@ impl Stations {
     /// The pool of a replica; none for what waits in a group's queue.
     #[inline]
     pub fn pool_of(&self, replica: u32) -> Option<usize> {
-        self.stations.get(replica as usize).map(|station| usize::from(station.pool))
+        self.replicas.get(replica as usize).map(|station| usize::from(station.pool))
     }
 
     /// The balancer's choice for an attempt.
@@ -156,7 +156,7 @@ impl Stations {
         if members.is_empty() {
             return Route { group, replica: None };
         }
-        let outstanding = |replica: u32| self.stations[replica as usize].outstanding();
+        let outstanding = |replica: u32| self.replicas[replica as usize].outstanding();
         let replica = match self.balancer {
             Balancer::CentralQueue {} => None,
             Balancer::RoundRobin {} => Some(members[*turn % members.len()]),
@@ -207,14 +207,14 @@ impl Stations {
         } else {
             loop {
                 let (replica, epoch) = group.free.pop_front()?;
-                let station = &self.stations[replica as usize];
+                let station = &self.replicas[replica as usize];
                 // A slot of a replica that closed meanwhile is no slot.
                 if station.open && station.epoch == epoch {
                     return Some(replica);
                 }
             }
         };
-        let station = &self.stations[replica as usize];
+        let station = &self.replicas[replica as usize];
         (station.busy < station.concurrency).then_some(replica)
     }
 
@@ -223,7 +223,7 @@ impl Stations {
     pub fn is_full(&self, route: &Route) -> bool {
         let queued = route
             .replica
-            .map_or(self.groups[route.group].queued, |replica| self.stations[replica as usize].queued);
+            .map_or(self.groups[route.group].queued, |replica| self.replicas[replica as usize].queued);
         queued >= self.queue_max
     }
 
@@ -232,7 +232,7 @@ impl Stations {
     pub fn enqueue(&mut self, route: &Route, job: u32, now: f64) -> u32 {
         self.n_queued += 1;
         if let Some(replica) = route.replica {
-            self.stations[replica as usize].queue.push_back(job);
+            self.replicas[replica as usize].queue.push_back(job);
             self.change(replica, |station| station.wait(now, 1));
             replica
         } else {
@@ -245,7 +245,7 @@ impl Stations {
     /// A waiting job's client left.
     pub fn abandon(&mut self, replica: u32, now: f64) {
         self.n_queued -= 1;
-        if (replica as usize) < self.stations.len() {
+        if (replica as usize) < self.replicas.len() {
             self.change(replica, |station| station.wait(now, -1));
         } else {
             self.groups[(Self::NOWHERE - replica) as usize].queued -= 1;
@@ -255,7 +255,7 @@ impl Stations {
     /// The next entry of the queue that this replica serves; it may have been abandoned.
     #[inline(always)]
     pub fn dequeue(&mut self, replica: u32) -> Option<u32> {
-        let station = &mut self.stations[replica as usize];
+        let station = &mut self.replicas[replica as usize];
         if matches!(self.balancer, Balancer::CentralQueue {}) {
             if station.open { self.groups[usize::from(station.group)].queue.pop_front() } else { None }
         } else {
@@ -268,7 +268,7 @@ impl Stations {
     pub fn took_from_queue(&mut self, replica: u32, now: f64) {
         self.n_queued -= 1;
         if self.has_central_queue() {
-            let group = usize::from(self.stations[replica as usize].group);
+            let group = usize::from(self.replicas[replica as usize].group);
             self.groups[group].queued -= 1;
         } else {
             self.change(replica, |station| station.wait(now, -1));
@@ -283,7 +283,7 @@ impl Stations {
             station.started += 1;
             station.serve(now, 1);
         });
-        usize::from(self.stations[replica as usize].pool)
+        usize::from(self.replicas[replica as usize].pool)
     }
 
     /// A job leaves its slot; gives the pool.
@@ -291,13 +291,13 @@ impl Stations {
     pub fn end(&mut self, replica: u32, now: f64) -> usize {
         self.n_busy -= 1;
         self.change(replica, |station| station.serve(now, -1));
-        usize::from(self.stations[replica as usize].pool)
+        usize::from(self.replicas[replica as usize].pool)
     }
 
     /// A slot became free and nothing waits for it. Gives whether a closed replica is now empty.
     #[inline(always)]
     pub fn release(&mut self, replica: u32) -> bool {
-        let station = &self.stations[replica as usize];
+        let station = &self.replicas[replica as usize];
         if station.open {
             if matches!(self.balancer, Balancer::CentralQueue {}) {
                 self.groups[usize::from(station.group)].free.push_back((replica, station.epoch));
@@ -311,23 +311,23 @@ impl Stations {
     /// How fast a slot of this replica works now.
     #[inline(always)]
     pub fn speed(&self, replica: u32, now: f64, fleet: &Fleet) -> f64 {
-        let station = &self.stations[replica as usize];
+        let station = &self.replicas[replica as usize];
         if now < station.slow_until { fleet.speed(replica, now) } else { station.speed }
     }
 
     pub fn has_free_slot(&self, replica: u32) -> bool {
-        let station = &self.stations[replica as usize];
+        let station = &self.replicas[replica as usize];
         station.busy < station.concurrency
     }
 
     /// A replica became ready.
     pub fn open(&mut self, replica: u32, now: f64, fleet: &Fleet) {
-        if self.stations.len() <= replica as usize {
-            self.stations.resize(replica as usize + 1, Station::default());
+        if self.replicas.len() <= replica as usize {
+            self.replicas.resize(replica as usize + 1, Station::default());
         }
         let pool = fleet.replica(replica).pool;
         let group = if self.weighted { pool } else { 0 };
-        let station = &mut self.stations[replica as usize];
+        let station = &mut self.replicas[replica as usize];
         assert!(station.busy == 0 && station.queued == 0, "a place is taken over empty");
         *station = Station {
             pool,
@@ -349,7 +349,7 @@ impl Stations {
     /// Offers the free slots of a replica that just opened.
     pub fn offer_slots(&mut self, replica: u32) {
         if self.has_central_queue() {
-            let station = &self.stations[replica as usize];
+            let station = &self.replicas[replica as usize];
             let free = &mut self.groups[usize::from(station.group)].free;
             free.extend((station.busy..station.concurrency).map(|_| (replica, station.epoch)));
         }
@@ -357,7 +357,7 @@ impl Stations {
 
     /// What waits because no replica was open; it is to be handed out.
     pub fn take_homeless(&mut self, replica: u32) -> Vec<u32> {
-        let group = &mut self.groups[usize::from(self.stations[replica as usize].group)];
+        let group = &mut self.groups[usize::from(self.replicas[replica as usize].group)];
         self.n_queued -= group.queued as usize;
         group.queued = 0;
         group.queue.drain(..).collect()
@@ -365,7 +365,7 @@ impl Stations {
 
     /// A replica works more slowly from now on.
     pub fn slow_down(&mut self, replica: u32, now: f64, fleet: &Fleet) {
-        let station = &mut self.stations[replica as usize];
+        let station = &mut self.replicas[replica as usize];
         station.speed = fleet.speed(replica, f64::INFINITY);
         // While a slow start lasts the fleet is asked, and it knows of the illness.
         station.slow_until = station.slow_until.max(now);
@@ -373,27 +373,27 @@ impl Stations {
 
     /// A replica takes nothing new any more. Gives whether it is empty.
     pub fn close(&mut self, replica: u32) -> bool {
-        if self.stations[replica as usize].open {
+        if self.replicas[replica as usize].open {
             self.leave_bucket(replica);
-            let station = &mut self.stations[replica as usize];
+            let station = &mut self.replicas[replica as usize];
             station.open = false;
             let (member, group) = (station.member as usize, usize::from(station.group));
             self.groups[group].members.swap_remove(member);
             if let Some(moved) = self.groups[group].members.get(member) {
-                self.stations[*moved as usize].member = member as u32;
+                self.replicas[*moved as usize].member = member as u32;
             }
             self.groups[group].raise_lowest();
         }
-        let station = &self.stations[replica as usize];
+        let station = &self.replicas[replica as usize];
         station.outstanding() == 0
     }
 
     /// Takes everything out of the queue of a replica that is gone; the caller tells what of it was abandoned.
     pub fn take_queue(&mut self, replica: u32, now: f64) -> Vec<u32> {
-        let Some(station) = self.stations.get_mut(replica as usize) else { return Vec::new() };
+        let Some(station) = self.replicas.get_mut(replica as usize) else { return Vec::new() };
         self.n_queued -= station.queued as usize;
         let queue = station.queue.drain(..).collect();
-        let queued = station.queued as i32;
+        let queued = station.queued.cast_signed();
         if queued > 0 {
             self.change(replica, |station| station.wait(now, -queued));
         }
@@ -402,7 +402,7 @@ impl Stations {
 
     /// A replica is gone.
     pub fn forget(&mut self, replica: u32) {
-        if (replica as usize) < self.stations.len() {
+        if (replica as usize) < self.replicas.len() {
             let empty = self.close(replica);
             assert!(empty, "what was in hand has failed by now");
         }
@@ -410,7 +410,7 @@ impl Stations {
 
     /// Averages of every open replica since the last call, over a window that just ended.
     pub fn sample(&mut self, now: f64, window_seconds: f64, fleet: &Fleet, into: &mut Vec<RawReplica>) {
-        for (replica, station) in self.stations.iter_mut().enumerate() {
+        for (replica, station) in self.replicas.iter_mut().enumerate() {
             let (busy, waiting) = (station.busy_seconds.at(now), station.waiting_seconds.at(now));
             let (busy_seconds, waiting_seconds) =
                 (busy - station.busy_at_scrape, waiting - station.waiting_at_scrape);
@@ -436,7 +436,7 @@ impl Stations {
             return None;
         }
         let groups = self.groups.iter().map(|group| &group.queue);
-        let stations = self.stations.iter().map(|station| &station.queue);
+        let stations = self.replicas.iter().map(|station| &station.queue);
         groups
             .chain(stations)
             .filter_map(|queue| queue.iter().find_map(|job| offered(*job)))
@@ -446,7 +446,7 @@ impl Stations {
     /// Changes how many a replica has in hand, and its place in the order of outstanding requests.
     #[inline]
     fn change(&mut self, replica: u32, change: impl FnOnce(&mut Station)) {
-        let station = &mut self.stations[replica as usize];
+        let station = &mut self.replicas[replica as usize];
         let before = station.outstanding();
         change(station);
         if matches!(self.balancer, Balancer::LeastOutstanding {}) && station.open {
@@ -457,17 +457,19 @@ impl Stations {
     /// Moves a replica from the bucket `before` into the one where it belongs now.
     #[inline]
     fn change_bucket(&mut self, replica: u32, before: usize) {
-        let station = &mut self.stations[replica as usize];
-        let (now, place) = (station.outstanding() as usize, station.in_bucket as usize);
+        let station = &mut self.replicas[replica as usize];
+        let (now, place) = (station.outstanding() as usize, station.in_bucket);
         let group = &mut self.groups[usize::from(station.group)];
         if group.buckets.len() <= now {
             group.buckets.resize_with(now + 1, Vec::new);
         }
-        group.buckets[before].swap_remove(place);
         station.in_bucket = group.buckets[now].len() as u32;
         group.buckets[now].push(replica);
-        if let Some(moved) = group.buckets[before].get(place) {
-            self.stations[*moved as usize].in_bucket = place as u32;
+        let left = &mut group.buckets[before];
+        let last = left.pop().expect("it was in there");
+        if last != replica {
+            left[place as usize] = last;
+            self.replicas[last as usize].in_bucket = place;
         }
         group.lowest = group.lowest.min(now);
         group.raise_lowest();
@@ -478,7 +480,7 @@ impl Stations {
         if !matches!(self.balancer, Balancer::LeastOutstanding {}) {
             return;
         }
-        let station = &mut self.stations[replica as usize];
+        let station = &mut self.replicas[replica as usize];
         let outstanding = station.outstanding() as usize;
         let group = &mut self.groups[usize::from(station.group)];
         if group.buckets.len() <= outstanding {
@@ -495,13 +497,13 @@ impl Stations {
         if !matches!(self.balancer, Balancer::LeastOutstanding {}) {
             return;
         }
-        let station = &self.stations[replica as usize];
+        let station = &self.replicas[replica as usize];
         let (outstanding, place) = (station.outstanding() as usize, station.in_bucket as usize);
         let group = &mut self.groups[usize::from(station.group)];
         let bucket = &mut group.buckets[outstanding];
         bucket.swap_remove(place);
         if let Some(moved) = bucket.get(place) {
-            self.stations[*moved as usize].in_bucket = place as u32;
+            self.replicas[*moved as usize].in_bucket = place as u32;
         }
     }
 }

@@ -268,7 +268,7 @@ impl RequestPlant {
         } else if self.retries.peek().is_some_and(|Reverse(retry)| retry.at <= now) {
             let Reverse(retry) = self.retries.pop().expect("it was just seen");
             let Retry { user, first, work, patience, attempt, .. } = retry;
-            self.offer(&Job { user, first, work, patience, attempt, ..Job::new(now) });
+            self.offer(&Job { first, work, patience, user, attempt, ..Job::new(now) });
         } else if self.fleet.next_seconds() <= now {
             let mut changes = std::mem::take(&mut self.changes);
             self.fleet.advance(now, &mut changes);
@@ -295,7 +295,7 @@ impl RequestPlant {
         self.next_arrival += 1;
         let user = self.totals.arrived;
         self.totals.arrived += 1;
-        self.offer(&Job { user, work, patience, ..Job::new(now) });
+        self.offer(&Job { work, patience, user, ..Job::new(now) });
     }
 
     /// An attempt reaches the service.
