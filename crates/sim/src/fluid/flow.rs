@@ -35,7 +35,7 @@ use std::collections::VecDeque;
 use tidegate_core::scenario::{ArrivalsConfig, Balancer};
 use tidegate_core::{Distribution, Scenario};
 
-use super::tables::{ErlangTable, LOG_NOBODY, Law, SojournTable, Tail};
+use super::tables::{ErlangTable, LOG_NOBODY, Law, SojournTable, Tail, exp};
 use crate::queueing::atoms;
 
 /// The most attempts that a client may make; the check of scenarios has the same.
@@ -499,7 +499,7 @@ impl Lane {
         if exponent > -LOG_NOBODY || self.law.waits <= 0.0 {
             return 0.0;
         }
-        self.law.waits * (1.0 - self.utilization).max(NOBODY) * (-exponent).exp()
+        self.law.waits * (1.0 - self.utilization).max(NOBODY) * exp(-exponent)
     }
 
     /// The balance where the limit matters; gives the share of attempts that are lost.
@@ -514,36 +514,54 @@ impl Lane {
         let room = limit - shift;
         let flow_max = queue.slots + queue.per_second * queue.seconds;
         let per_unit = queue.slots;
-        let (factor, load) = (queue.factor, self.load);
-        let at = |tilt: f64| {
-            let (density_0, density_cut, mean) = between_walls(tilt, room);
-            // Densities are per unit; κ is c per unit.
-            let rho = (1.0 - factor * density_0 / per_unit).max(0.0);
-            let waits = if shift > 0.0 {
-                1.0
-            } else {
-                physics.erlang.waits(queue.servers, queue.root_servers, rho).0
-            };
-            let odds = waits * factor * density_cut / per_unit;
-            let lost = odds / (1.0 + odds);
-            let waiting = per_unit * rho * (shift + waits * mean);
-            (rho, waits, mean, lost, waiting, flow_max * rho + waiting - load - inflow * (1.0 - lost))
-        };
-        // The balance falls in the tilt: more negative, more waiting.
-        let (mut low, mut high) = (-600.0, 600.0);
-        for _ in 0..60 {
-            let middle = f64::midpoint(low, high);
-            if at(middle).5 > 0.0 {
-                low = middle;
-            } else {
-                high = middle;
+        // Densities are per unit; κ is c per unit.
+        let (factor, load) = (queue.factor / (room * per_unit), self.load);
+        // The balance falls in the tilt (more negative, more waiting): Newton's method inside a bracket, from the last
+        // tilt where the last step had one.
+        let (mut low, mut high) = (-TILT_MAX, TILT_MAX);
+        let last = self.law.decay * self.law.cut;
+        let mut tilt = if last.abs() < TILT_MAX { last } else { 0.0 };
+        let (mut rho, mut waits, mut lost, mut waiting);
+        let mut walls;
+        let mut left = 60;
+        loop {
+            walls = between_walls(tilt);
+            let (mean, mean_slope) = (room * walls.mean, room * walls.mean_slope);
+            rho = (1.0 - factor * walls.first).max(0.0);
+            let rho_slope = if rho > 0.0 { -factor * walls.slope } else { 0.0 };
+            let mut waits_slope = 0.0;
+            waits = 1.0;
+            if shift <= 0.0 {
+                (waits, waits_slope) = physics.erlang.waits(queue.servers, queue.root_servers, rho);
+                waits_slope *= rho_slope;
             }
+            let odds = waits * factor * walls.last;
+            let odds_slope = factor * (waits_slope * walls.last + waits * (walls.slope - 1.0));
+            lost = odds / (1.0 + odds);
+            let lost_slope = odds_slope / ((1.0 + odds) * (1.0 + odds));
+            let waited = shift + waits * mean;
+            waiting = per_unit * rho * waited;
+            let waiting_slope =
+                per_unit * (rho_slope * waited + rho * (waits_slope * mean + waits * mean_slope));
+            let missing = flow_max * rho + waiting - load - inflow * (1.0 - lost);
+            let steepness = flow_max * rho_slope + waiting_slope + inflow * lost_slope;
+            if missing > 0.0 {
+                low = tilt;
+            } else {
+                high = tilt;
+            }
+            let correction = missing / steepness;
+            left -= 1;
+            if left == 0 || correction.abs() <= 1e-9 * (1.0 + tilt.abs()) || high - low <= 1e-12 {
+                break;
+            }
+            let next = tilt - correction;
+            tilt = if next > low && next < high { next } else { f64::midpoint(low, high) };
         }
-        let tilt = f64::midpoint(low, high);
-        let (rho, waits, mean, lost, waiting, _) = at(tilt);
+        let mean = room * walls.mean;
+        let spread = room * walls.deviation(tilt);
         self.utilization = rho;
         self.waiting = waiting;
-        let spread = between_walls_deviation(tilt, room);
         let square = (waits * (mean * mean + spread * spread) - waits * waits * mean * mean).max(0.0);
         self.variance = square * (per_unit * rho) * (per_unit * rho);
         self.law = Law { shift, waits, decay: tilt / room, mean, cut: room };
@@ -855,26 +873,92 @@ fn wait_survival(law: &Law, x: f64) -> f64 {
     } else if law.cut < f64::INFINITY || law.decay * y > -LOG_NOBODY {
         0.0
     } else {
-        law.waits * (-law.decay * y).exp()
+        law.waits * exp(-law.decay * y)
     }
 }
 
-/// An exponential density on (0, R) with rate η = tilt/R: its value at both ends, and its mean.
-fn between_walls(tilt: f64, room: f64) -> (f64, f64, f64) {
-    if tilt.abs() < 1e-5 {
-        return (1.0 / room, 1.0 / room, room * (0.5 - tilt / 12.0));
-    }
-    let first = tilt / -(-tilt).exp_m1();
-    let last = tilt / tilt.exp_m1();
-    (first / room, last / room, room * (1.0 - last) / tilt)
+/// Exponential densities steeper than this, over the whole room, are a wall's own.
+const TILT_MAX: f64 = 600.0;
+
+/// An exponential density on (0, 1) with rate η, the tilt: what the balance between two walls asks of it.
+#[derive(Clone, Copy)]
+struct BetweenWalls {
+    /// Its values at 0 and 1.
+    first: f64,
+    last: f64,
+    mean: f64,
+    /// By the tilt: of the value at 0 (at 1 it is one less), and of the mean.
+    slope: f64,
+    mean_slope: f64,
 }
 
-/// Its standard deviation.
-fn between_walls_deviation(tilt: f64, room: f64) -> f64 {
-    if tilt.abs() < 1e-2 {
-        return room / 12.0_f64.sqrt();
+/// f(0) = η/(1 − e^{−η}), f(1) = f(0) − η, mean (1 − f(1))/η; f′(0) = f(0) times the mean.
+#[inline]
+fn between_walls(tilt: f64) -> BetweenWalls {
+    if tilt.abs() < FLAT {
+        let square = tilt * tilt;
+        // To the fifth order: what is left out is below 1e-15.
+        let even = 1.0 + square / 12.0 - square * square / 720.0;
+        return BetweenWalls {
+            first: even + 0.5 * tilt,
+            last: even - 0.5 * tilt,
+            mean: 0.5 - tilt / 12.0 + tilt * square / 720.0,
+            slope: 0.5 + tilt / 6.0 - tilt * square / 180.0,
+            mean_slope: -1.0 / 12.0 + square / 240.0,
+        };
     }
-    // 1/η² − R² e^{ηR}/(e^{ηR} − 1)², where the last factor is 1/(4 sinh²(ηR/2)).
-    let sinh = (tilt / 2.0).sinh();
-    room * (1.0 / (tilt * tilt) - 0.25 / (sinh * sinh)).max(0.0).sqrt()
+    let small = exp(-tilt.abs());
+    let (far, near) = (tilt.abs() / (1.0 - small), tilt.abs() * small / (1.0 - small));
+    let (first, last) = if tilt > 0.0 { (far, near) } else { (near, far) };
+    let mean = (1.0 - last) / tilt;
+    let slope = first * mean;
+    BetweenWalls { first, last, mean, slope, mean_slope: (1.0 - slope - mean) / tilt }
+}
+
+/// Below this tilt the closed forms lose digits and the series does not.
+const FLAT: f64 = 1e-2;
+
+impl BetweenWalls {
+    /// The standard deviation: 1/η² − e^{−η}/(1 − e^{−η})², squared.
+    fn deviation(&self, tilt: f64) -> f64 {
+        if tilt.abs() < FLAT {
+            return 1.0 / 12.0_f64.sqrt();
+        }
+        ((1.0 - self.first * self.last) / (tilt * tilt)).max(0.0).sqrt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_relative_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_density_between_walls_is_its_integral() {
+        const N: usize = 20_000;
+        for tilt in [-300.0_f64, -7.0, -0.3, -0.011, -0.009, 0.0, 1e-4, 0.009, 0.011, 2.0, 40.0] {
+            let at = |i: usize| (i as f64 + 0.5) / N as f64;
+            // From the higher end, so that nothing overflows.
+            let density = |x: f64| (-tilt.abs() * if tilt > 0.0 { x } else { 1.0 - x }).exp();
+            let sum = |power: i32| (0..N).map(|i| density(at(i)) * at(i).powi(power)).sum::<f64>() / N as f64;
+            let (whole, mean) = (sum(0), sum(1) / sum(0));
+            let walls = between_walls(tilt);
+            assert_relative_eq!(walls.first, density(0.0) / whole, max_relative = 1e-4);
+            assert_relative_eq!(walls.last, density(1.0) / whole, max_relative = 1e-4);
+            assert_relative_eq!(walls.mean, mean, max_relative = 1e-4);
+            let deviation = (sum(2) / whole - mean * mean).sqrt();
+            assert_relative_eq!(walls.deviation(tilt), deviation, max_relative = 1e-4);
+            let step = 1e-5 * (1.0 + tilt.abs());
+            let (above, below) = (between_walls(tilt + step), between_walls(tilt - step));
+            assert_relative_eq!(
+                walls.slope,
+                (above.first - below.first) / (2.0 * step),
+                max_relative = 1e-4,
+                epsilon = 1e-9
+            );
+            let slope = (above.mean - below.mean) / (2.0 * step);
+            assert_relative_eq!(walls.mean_slope, slope, max_relative = 1e-4, epsilon = 1e-9);
+        }
+    }
 }
