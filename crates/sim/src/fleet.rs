@@ -1000,9 +1000,7 @@ mod tests {
 
     #[test]
     fn hazards_strike_at_their_rate() {
-        let text = tidegate_core::scenario::EXAMPLE
-            .replace("seconds = 10", "seconds = 10")
-            .replace("mean_seconds = 60", "mean_seconds = 1")
+        let text = tidegate_core::scenario::EXAMPLE.replace("mean_seconds = 60", "mean_seconds = 1")
             + "\n[faults]\ncrashes_per_replica_hour = 2\n";
         let mut fleet = Fleet::new(&Scenario::parse(&text).expect("the scenario is right"));
         fleet.reset(Seed::training(2));

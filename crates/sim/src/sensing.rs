@@ -89,12 +89,15 @@ pub struct Sensing {
     pools: [PoolStatus; POOLS_MAX],
     pool_utilization: [Option<f64>; POOLS_MAX],
     wants_replicas: bool,
-    pending_usage: VecDeque<(f64, Vec<(u32, u64, ReplicaUsage)>)>,
-    spare_usage: Vec<Vec<(u32, u64, ReplicaUsage)>>,
+    pending_usage: VecDeque<(f64, UsageBatch)>,
+    spare_usage: Vec<UsageBatch>,
     usage: Vec<Option<(u64, ReplicaUsage)>>,
     replicas: Vec<ReplicaSample>,
     notices: Vec<Notice>,
 }
+
+/// Position in the fleet, number and usage of each replica at one scrape.
+type UsageBatch = Vec<(u32, u64, ReplicaUsage)>;
 
 #[derive(Clone, Copy, Debug)]
 struct Pending {
@@ -406,9 +409,9 @@ mod tests {
 
     #[test]
     fn noise_and_drop_outs_have_the_size_that_was_asked_for() {
+        const N: usize = 4000;
         let (mut sensing, mut fleet) = sensing("noise = 0.2\ndropout = 0.1");
         let mut values = Vec::new();
-        const N: usize = 4000;
         for _ in 0..N {
             sensing.scrape(&window(150.0), &[RawPool::default()], &[]);
         }

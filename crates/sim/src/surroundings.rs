@@ -1,11 +1,11 @@
 //! What surrounds the service and follows its own course: spot prices, shocks to spot capacity, carbon intensity.
 //!
-//! Spot price: p_t = m · exp(x_t − v/2) with x an Ornstein–Uhlenbeck process sampled each tick, stationary variance
+//! Spot price: `p_t = m · exp(x_t − v/2)` with x an Ornstein–Uhlenbeck process sampled each tick, stationary variance
 //! v = `price_volatility`², deviation halving in `price_half_life_seconds`; so the long-run mean is m, the list price.
 //!
 //! Shocks arrive as a Poisson process in time: the chance of one in a tick of length Δ is 1 − exp(−rate · Δ).
 //!
-//! Carbon intensity: c_t = m · d · (1 − a cos(2π (h − 13)/24)), h the local hour, d a log-normal level for each day
+//! Carbon intensity: `c_t = m · d · (1 − a cos(2π (h − 13)/24))`, h the local hour, d a log-normal level for each day
 //! with mean 1: lowest at 13:00, when the sun is highest.
 
 use std::f64::consts::{LN_2, TAU};
@@ -143,10 +143,10 @@ mod tests {
 
     #[test]
     fn the_spot_price_has_the_list_price_as_its_mean_and_the_shocks_their_rate() {
+        const N: u32 = 400_000;
         let mut surroundings = surroundings();
         surroundings.reset(Seed::training(4));
         let (mut sum, mut shocks) = (0.0, 0_u32);
-        const N: u32 = 400_000;
         for tick in 0..N {
             shocks += u32::from(surroundings.begin_tick(Tick(tick))[0]);
             sum += surroundings.dollars_per_replica_hour(0);
