@@ -139,7 +139,6 @@ proptest! {
         if scenario.client.timeout.is_none() && wanted.iter().all(|wanted| *wanted == 0) {
             scenario.pools[1].bounds.replicas_min = 1;
         }
-        println!("seed training {seed}");
         audit(&scenario, &wanted, Seed::training(seed));
     }
 
