@@ -30,3 +30,4 @@ pub mod scenarios;
 pub mod scores;
 pub mod staffing;
 pub mod trace;
+pub mod validation;
