@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
+use tidegate_core::locate::{FieldError, find_line};
 use tidegate_core::scenario::TraceConfig;
 use tidegate_core::{Replicas, Scenario, Seed, Split};
 
@@ -141,6 +142,10 @@ impl Study {
                 .map_err(|error| format!("{}: {error:#}", path.display()))
         };
         let mut scenario = Scenario::parse_with(text, &mut read).with_context(|| file.to_owned())?;
+        crate::controllers::catalog()
+            .check_scenario(&scenario.controllers)
+            .map_err(|error| FieldError { line: find_line(text, &error.field), ..error })
+            .with_context(|| file.to_owned())?;
         if smoke {
             scenario.horizon_ticks = scenario.horizon_ticks.min(SMOKE_TICKS);
         }
@@ -227,14 +232,10 @@ pub(crate) mod tests {
 
     #[test]
     fn every_built_in_scenario_is_right_named_like_its_file_and_has_right_controllers() {
-        let catalog = crate::controllers::catalog();
         let mut names = BTreeSet::new();
         for (file, text) in BUILT_IN {
             let study = Study::of_text(file, text, None, false).expect("it is right");
             assert_eq!(format!("{}.toml", study.name), *file);
-            catalog
-                .check_scenario(&study.scenario().controllers)
-                .unwrap_or_else(|error| panic!("{file}: {error}"));
             assert!(names.insert(study.name), "{file} comes twice");
         }
         assert!(names.len() >= N_DEFAULT);

@@ -111,7 +111,6 @@ impl Sweep {
         }
         for study in &studies {
             let scenario = study.scenario();
-            catalog.check_scenario(&scenario.controllers).with_context(|| study.name.clone())?;
             for controller in &controllers {
                 catalog
                     .build_named(controller, &scenario.controllers, &scenario.facts())

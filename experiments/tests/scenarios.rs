@@ -1,0 +1,59 @@
+//! What the built-in scenarios were made to show.
+#![allow(clippy::disallowed_methods, reason = "the scenario files are read from the source tree")]
+
+use std::fs;
+use std::path::Path;
+
+use tidegate_autoscalers::{Catalog, NamedController};
+use tidegate_core::{Scenario, Seed};
+use tidegate_sim::{RequestPlant, RunSummary, run};
+
+fn scenario(name: &str) -> Scenario {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envs/scenarios").join(format!("{name}.toml"));
+    Scenario::parse(&fs::read_to_string(&path).expect("the file is there")).expect("the scenario is right")
+}
+
+fn fixed(scenario: &Scenario, replicas: u32, seed: Seed) -> RunSummary {
+    let named = NamedController::of_kind("fixed").with("replicas", i64::from(replicas));
+    let mut controller = Catalog::rules()
+        .build_named(&named, &toml::Table::new(), &scenario.facts())
+        .expect("the size is within the bounds");
+    run(&mut RequestPlant::new(scenario), &mut *controller, seed, &mut ())
+}
+
+/// The same crowds, once met by clients who try ten times and once by clients who try once: the eager ones make
+/// the service do several times the work, most of it for clients who have left.
+#[test]
+fn the_retry_storm_is_one() {
+    let eager = scenario("retry-storm");
+    let mut once = eager.clone();
+    once.client.attempts_max = 1;
+    let replicas = eager.pools[0].replicas_initial;
+    for index in 0..3 {
+        let (eager, once) = (
+            fixed(&eager, replicas, Seed::evaluation(index)),
+            fixed(&once, replicas, Seed::evaluation(index)),
+        );
+        assert_eq!(eager.users.arrived, once.users.arrived, "the same users");
+        let attempts_a_user = eager.attempts.offered / eager.users.arrived;
+        assert!(attempts_a_user > 2.0, "seed {index}: {attempts_a_user} attempts a user");
+        let wasted = |run: &RunSummary| (run.attempts.wasted + run.attempts.abandoned) / run.attempts.offered;
+        assert!(
+            wasted(&eager) > 2.0 * wasted(&once),
+            "seed {index}: {} and {}",
+            wasted(&eager),
+            wasted(&once)
+        );
+    }
+}
+
+/// Neither a fleet for the trough nor one for the highest peak is near the optimum.
+#[test]
+fn the_trade_off_is_real() {
+    for (name, few, good, many) in [("web-diurnal", 18, 40, 80), ("flash-crowd", 14, 48, 80)] {
+        let scenario = scenario(name);
+        let cost = |replicas| fixed(&scenario, replicas, Seed::training(3)).charge.total();
+        let (few, good, many) = (cost(few), cost(good), cost(many));
+        assert!(good < 0.7 * few && good < 0.7 * many, "{name}: {few}, {good}, {many}");
+    }
+}
