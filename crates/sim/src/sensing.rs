@@ -181,6 +181,7 @@ impl Sensing {
         let window = self.config.scrape_seconds;
         let per_second = |count: f64| Some(count / window);
         let [p50, p95, p99] = raw.latency_quantiles_seconds;
+        let exact = self.config.noise <= 0.0 && self.config.dropout <= 0.0;
         let mut used = [0.0; 4];
         let mut slots = 0.0;
         let mut pool_utilization = [None; POOLS_MAX];
@@ -190,36 +191,37 @@ impl Sensing {
             }
             let busy = sums.busy_slot_seconds / sums.slot_seconds;
             let shares = shares(&self.resources[pool], busy, sums.outstanding_seconds / sums.slot_seconds);
-            pool_utilization[pool] = self.seen(Channel::PoolCpu, pool as u64, Some(shares[0]));
+            pool_utilization[pool] = Some(shares[0]);
+            if !exact {
+                pool_utilization[pool] = self.distorted(Channel::PoolCpu, pool as u64, Some(shares[0]));
+            }
             slots += sums.slot_seconds;
             for (used, share) in used.iter_mut().zip(shares) {
                 *used += share * sums.slot_seconds;
             }
         }
         let mean = |used: f64| (slots > 0.0).then(|| used / slots);
-        let first = self.config.sees_first_attempts.then(|| raw.first_attempts / window);
-        let scrape = Scrape {
+        let mut scrape = Scrape {
             at_seconds,
             window_seconds: window,
-            requests_per_second: self.seen(Channel::Requests, 0, per_second(raw.attempts)),
-            first_attempts_per_second: self.seen(Channel::FirstAttempts, 0, first),
-            errors_per_second: self.seen(Channel::Errors, 0, per_second(raw.errors)),
-            cpu_utilization: self.seen(Channel::Cpu, 0, mean(used[0])),
-            memory_utilization: self.seen(Channel::Memory, 0, mean(used[1])),
-            network_utilization: self.seen(Channel::Network, 0, mean(used[2])),
-            disk_utilization: self.seen(Channel::Disk, 0, mean(used[3])),
-            latency_mean_seconds: self.seen(
-                Channel::LatencyMean,
-                0,
-                (raw.completed > 0.0).then(|| raw.latency_seconds / raw.completed),
-            ),
-            latency_p50_seconds: self.seen(Channel::LatencyP50, 0, p50),
-            latency_p95_seconds: self.seen(Channel::LatencyP95, 0, p95),
-            latency_p99_seconds: self.seen(Channel::LatencyP99, 0, p99),
-            queue_length: self.seen(Channel::Queue, 0, Some(raw.queue_length)),
-            concurrency: self.seen(Channel::Concurrency, 0, per_second(raw.attempt_seconds)),
-            oldest_age_seconds: self.seen(Channel::OldestAge, 0, Some(raw.oldest_age_seconds)),
+            requests_per_second: per_second(raw.attempts),
+            first_attempts_per_second: self.config.sees_first_attempts.then(|| raw.first_attempts / window),
+            errors_per_second: per_second(raw.errors),
+            cpu_utilization: mean(used[0]),
+            memory_utilization: mean(used[1]),
+            network_utilization: mean(used[2]),
+            disk_utilization: mean(used[3]),
+            latency_mean_seconds: (raw.completed > 0.0).then(|| raw.latency_seconds / raw.completed),
+            latency_p50_seconds: p50,
+            latency_p95_seconds: p95,
+            latency_p99_seconds: p99,
+            queue_length: Some(raw.queue_length),
+            concurrency: per_second(raw.attempt_seconds),
+            oldest_age_seconds: Some(raw.oldest_age_seconds),
         };
+        if !exact {
+            self.distort(&mut scrape);
+        }
         if self.pending.len() == SCRAPES_KEPT {
             self.pending.pop_front();
         }
@@ -286,22 +288,40 @@ impl Sensing {
         }
     }
 
-    /// A value as the sensor gives it.
-    #[inline]
-    fn seen(&self, channel: Channel, index: u64, value: Option<f64>) -> Option<f64> {
-        let value = value?;
-        if self.config.noise <= 0.0 && self.config.dropout <= 0.0 {
-            return Some(value);
+    /// Every value as the sensor gives it.
+    fn distort(&self, scrape: &mut Scrape) {
+        for (channel, value) in [
+            (Channel::Requests, &mut scrape.requests_per_second),
+            (Channel::FirstAttempts, &mut scrape.first_attempts_per_second),
+            (Channel::Errors, &mut scrape.errors_per_second),
+            (Channel::Cpu, &mut scrape.cpu_utilization),
+            (Channel::Memory, &mut scrape.memory_utilization),
+            (Channel::Network, &mut scrape.network_utilization),
+            (Channel::Disk, &mut scrape.disk_utilization),
+            (Channel::LatencyMean, &mut scrape.latency_mean_seconds),
+            (Channel::LatencyP50, &mut scrape.latency_p50_seconds),
+            (Channel::LatencyP95, &mut scrape.latency_p95_seconds),
+            (Channel::LatencyP99, &mut scrape.latency_p99_seconds),
+            (Channel::Queue, &mut scrape.queue_length),
+            (Channel::Concurrency, &mut scrape.concurrency),
+            (Channel::OldestAge, &mut scrape.oldest_age_seconds),
+        ] {
+            *value = self.distorted(channel, 0, *value);
         }
-        self.distorted(channel as u64 | index << 8, self.n_scrapes, value)
     }
 
-    fn distorted(&self, channel: u64, scrape: u64, value: f64) -> Option<f64> {
-        if self.dropout.uniform(channel, scrape) < self.config.dropout {
+    /// A value as the sensor gives it.
+    fn distorted(&self, channel: Channel, index: u64, value: Option<f64>) -> Option<f64> {
+        Some(value? * self.factor(channel as u64 | index << 8)?)
+    }
+
+    /// What noise makes of 1 at this scrape; none if it is lost.
+    fn factor(&self, channel: u64) -> Option<f64> {
+        if self.dropout.uniform(channel, self.n_scrapes) < self.config.dropout {
             return None;
         }
-        let z = Normal::standard().inverse_cdf(self.noise.uniform(channel, scrape));
-        Some(value * (1.0 + self.config.noise * z).max(0.0))
+        let z = Normal::standard().inverse_cdf(self.noise.uniform(channel, self.n_scrapes));
+        Some((1.0 + self.config.noise * z).max(0.0))
     }
 
     fn scrape_replicas(&mut self, at_seconds: f64, replicas: &[RawReplica]) {
@@ -312,7 +332,7 @@ impl Sensing {
             let concurrency = self.concurrency[usize::from(raw.pool)];
             let [cpu, memory, ..] = shares(resources, raw.busy_share, raw.concurrency / concurrency);
             let factor = if self.config.noise > 0.0 || self.config.dropout > 0.0 {
-                self.distorted(REPLICA_CHANNEL | raw.id, self.n_scrapes, 1.0)
+                self.factor(REPLICA_CHANNEL | raw.id)
             } else {
                 Some(1.0)
             };

@@ -23,6 +23,7 @@ impl WallClock {
     }
 
     /// Day of week and second of day, `seconds` into the run.
+    #[inline]
     pub fn local(&mut self, seconds: f64) -> LocalTime {
         let whole = seconds as u32;
         let hour = whole / HOUR;
@@ -39,6 +40,7 @@ impl WallClock {
     }
 }
 
+#[inline]
 fn after(start: LocalTime, seconds: u32) -> LocalTime {
     let second_of_day = start.second_of_day + seconds;
     LocalTime {

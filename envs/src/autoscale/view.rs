@@ -93,6 +93,7 @@ impl View for SourceView {
 #[derive(Clone, Debug)]
 pub struct RichView<const WIDTH: usize = { rich_width(1) }> {
     clock: WallClock,
+    circle: DayCircle,
     scale: Scale,
     pools: Vec<PoolScale>,
     /// First attempts a second in load scales, newest first.
@@ -135,6 +136,7 @@ impl<const WIDTH: usize> RichView<WIDTH> {
         let startup_seconds = facts.pools.iter().map(|pool| pool.startup_seconds).fold(0.0, f64::max);
         Self {
             clock: WallClock::new(facts.calendar),
+            circle: DayCircle::new(),
             scale: Scale {
                 load_requests_per_second: load_scale_requests_per_second,
                 slots: slots_max(facts),
@@ -156,6 +158,7 @@ impl<const WIDTH: usize> RichView<WIDTH> {
         }
     }
 
+    #[inline]
     fn scraped(&mut self, scrape: &Scrape) {
         let Scale { load_requests_per_second, slots, bound_seconds, .. } = self.scale;
         self.newest_seconds = Some(scrape.at_seconds);
@@ -229,7 +232,7 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
             .newest_seconds
             .map_or(1.0, |at| squash(observation.now_seconds - at, self.scale.scrape_seconds));
         let LocalTime { day_of_week, second_of_day } = self.clock.local(observation.now_seconds);
-        let (sin, cos) = (f64::from(second_of_day) * (TAU / SECONDS_PER_DAY)).sin_cos();
+        let (sin, cos) = self.circle.sin_cos(second_of_day);
         let mut values = [0.0; WIDTH];
         values[..SERVICE].copy_from_slice(&[
             rate,
@@ -264,6 +267,36 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
     }
 }
 
+/// The hand of a clock that goes round once a day, by the sum of two tabulated angles: a call of sine and cosine took
+/// more than all other numbers of a view.
+#[derive(Clone, Debug)]
+struct DayCircle {
+    /// Sine and cosine at every fifth minute.
+    coarse: Vec<[f64; 2]>,
+    /// And at every second of the first five.
+    fine: Vec<[f64; 2]>,
+}
+
+const FINE: u32 = 300;
+const COARSE: u32 = SECONDS_PER_DAY as u32 / FINE;
+
+impl DayCircle {
+    fn new() -> Self {
+        let at = |second: u32| {
+            let (sin, cos) = (f64::from(second) * (TAU / SECONDS_PER_DAY)).sin_cos();
+            [sin, cos]
+        };
+        Self { coarse: (0..COARSE).map(|cell| at(cell * FINE)).collect(), fine: (0..FINE).map(at).collect() }
+    }
+
+    #[inline]
+    fn sin_cos(&self, second_of_day: u32) -> (f64, f64) {
+        let [sin, cos] = self.coarse[(second_of_day / FINE) as usize];
+        let [sin_rest, cos_rest] = self.fine[(second_of_day % FINE) as usize];
+        (sin * cos_rest + cos * sin_rest, cos * cos_rest - sin * sin_rest)
+    }
+}
+
 /// Scrapes that the trend is fitted to.
 const TREND_SCRAPES: usize = 8;
 const MEASURED: usize = 5;
@@ -275,11 +308,13 @@ fn slots_max(facts: &OperatorFacts) -> f64 {
 }
 
 /// First attempts a second where the sensor can tell them from retries, else all attempts.
+#[inline]
 fn first_attempts(scrape: &Scrape) -> Option<f64> {
     scrape.first_attempts_per_second.or(scrape.requests_per_second).map(|rate| rate.max(0.0))
 }
 
 /// Change from scrape to scrape: the slope of the least-squares line through values, newest first.
+#[inline]
 fn slope(values: &[f32; TREND_SCRAPES]) -> f32 {
     const CENTRE: f32 = (TREND_SCRAPES - 1) as f32 / 2.0;
     // Σ (i − centre)² = n (n² − 1) / 12
@@ -289,11 +324,13 @@ fn slope(values: &[f32; TREND_SCRAPES]) -> f32 {
 }
 
 /// `value` as a share of `whole`, within 0 to 1; 0 of nothing.
+#[inline]
 fn part(value: f64, whole: f64) -> f32 {
     if whole > 0.0 { (value / whole).clamp(0.0, 1.0) as f32 } else { 0.0 }
 }
 
 /// x / (x + u).
+#[inline]
 fn squash(value: f64, unit: f64) -> f32 {
     match value {
         f64::INFINITY => 1.0,
@@ -336,6 +373,16 @@ mod tests {
     fn value(view: &RichView, seen: &[f32], name: &str) -> f32 {
         let place = view.quantities().iter().position(|quantity| quantity.name == name);
         seen[place.expect("there is such a quantity")]
+    }
+
+    #[test]
+    fn the_day_goes_round() {
+        let circle = DayCircle::new();
+        for second in 0..86_400 {
+            let (sin, cos) = (f64::from(second) * (TAU / SECONDS_PER_DAY)).sin_cos();
+            let seen = circle.sin_cos(second);
+            assert!((seen.0 - sin).abs() < 1e-15 && (seen.1 - cos).abs() < 1e-15, "second {second}");
+        }
     }
 
     #[test]

@@ -445,7 +445,8 @@ impl Lane {
                 low = rho;
             }
             let correction = missing / steepness;
-            if correction.abs() <= 1e-9 * (1.0 - rho) {
+            // The error after a correction is of the order of its square.
+            if correction.abs() <= 1e-6 * (1.0 - rho) {
                 rho -= correction;
                 break;
             }
@@ -552,7 +553,7 @@ impl Lane {
             }
             let correction = missing / steepness;
             left -= 1;
-            if left == 0 || correction.abs() <= 1e-9 * (1.0 + tilt.abs()) || high - low <= 1e-12 {
+            if left == 0 || correction.abs() <= 1e-7 * (1.0 + tilt.abs()) || high - low <= 1e-12 {
                 break;
             }
             let next = tilt - correction;
