@@ -103,8 +103,10 @@ impl Sweep {
         let controllers = controllers::chosen(&choice, &catalog)?;
         let baseline = controllers::baseline(&choice, &controllers)?;
         let mut studies = scenarios::chosen(&choice)?;
-        for study in studies.iter_mut().filter(|study| study.is_trace()) {
-            // The baseline has to be as good as a fixed fleet can be, on what may be known: the training days.
+        let runs_fixed = controllers.iter().any(|named| named.kind == "fixed");
+        let untuned = |study: &&mut Study| !study.scenario().controllers.contains_key("fixed");
+        for study in studies.iter_mut().filter(untuned).filter(|_| runs_fixed) {
+            // The baseline has to be as good as a fixed fleet can be, on what may be known: the training worlds.
             let replicas = fleet::best(study, &catalog, N_TUNING_DAYS)?;
             let days = study.n_worlds(Split::Training, N_TUNING_DAYS);
             study.set_fixed(replicas, &format!("`fixed` tuned on {days} training days, on the fluid engine"));
