@@ -261,40 +261,39 @@ impl SojournTable {
         let below = self.atoms.partition_point(|service| *service < y);
         // Services so short that even the longest wait ends before.
         let in_time = self.atoms.partition_point(|service| cut - (y - service) <= 0.0);
-        let late = self.atoms[in_time.min(below)..below].iter().map(|service| cut - (y - service));
-        let (mut survivals, mut excesses) = (0.0, 0.0);
-        if (eta * cut).abs() < 1e-4 {
-            for rest in late {
-                survivals += rest / cut;
-                excesses += rest * rest / (2.0 * cut);
-            }
+        let late = &self.atoms[in_time.min(below)..below];
+        let n_late = late.len() as f64;
+        let (survivals, excesses) = if (eta * cut).abs() < 1e-4 {
+            let squares: f64 = late.iter().map(|service| (cut - y + service) * (cut - y + service)).sum();
+            let rests: f64 = late.iter().map(|service| cut - y + service).sum();
+            (rests / cut, squares / (2.0 * cut))
         } else {
-            // Of the end, relative to the higher one of the two: nothing overflows, and one exponential a service does.
+            // Relative to the higher end of the density, so that nothing overflows. The sum over services needs one
+            // exponential each, the rest does not depend on them one by one.
             let end = exp(-(eta * cut).abs());
-            let (whole, wait) = (1.0 / (1.0 - end), 1.0 / eta);
-            if eta > 0.0 {
-                for rest in late {
-                    let above = exp(-eta * (cut - rest)) - end;
-                    survivals += above;
-                    excesses += above * wait - rest * end;
-                }
-            } else {
-                for rest in late {
-                    let above = 1.0 - exp(eta * rest);
-                    survivals += above;
-                    excesses += rest + above * wait;
-                }
+            let whole = 1.0 - end;
+            let origin = if eta > 0.0 { y } else { y - cut };
+            let mut powers = [0.0; ATOMS];
+            for (power, service) in powers.iter_mut().zip(late) {
+                *power = exp(eta * (service - origin));
             }
-            survivals *= whole;
-            excesses *= whole;
-        }
+            let powers = sum_of(&powers);
+            let rests = n_late * (cut - y) + late.iter().sum::<f64>();
+            if eta > 0.0 {
+                let above = powers - n_late * end;
+                (above / whole, (above / eta - rests * end) / whole)
+            } else {
+                let above = n_late - powers;
+                (above / whole, (rests + above / eta) / whole)
+            }
+        };
         // The share of services beyond y is known better than by counting values.
         let (row, down) = self.row(y);
         let [longer, service_excess] = self.service(row, down);
         let share = if below > 0 { law.waits * (1.0 - longer) / below as f64 } else { 0.0 };
         Tail {
-            survival: longer + share * survivals,
-            excess: service_excess + law.waits * law.mean * longer + share * excesses,
+            survival: longer + share * survivals.max(0.0),
+            excess: service_excess + law.waits * law.mean * longer + share * excesses.max(0.0),
         }
     }
 
@@ -311,26 +310,60 @@ impl SojournTable {
                     mean: 1.0 / decay,
                     cut: f64::INFINITY,
                 };
-                quantiles.push(LEVELS.map(|level| {
-                    let (mut low, mut high) = (0.0, 64.0);
-                    while self.tail(&law, high).survival > 1.0 - level && high < 1e7 {
-                        high *= 2.0;
-                    }
-                    // 30 halvings are finer than the table that they read.
-                    for _ in 0..30 {
-                        let middle = f64::midpoint(low, high);
-                        if self.tail(&law, middle).survival > 1.0 - level {
-                            low = middle;
-                        } else {
-                            high = middle;
-                        }
-                    }
-                    high as f32
-                }));
+                quantiles.push(LEVELS.map(|level| self.quantile(&law, level) as f32));
             }
         }
         self.quantiles = quantiles;
     }
+}
+
+impl SojournTable {
+    /// By false position on the logarithm of the survival (Illinois's rule: an end that stays counts half), which is
+    /// nearly straight; every third point halves the bracket, for services whose survival has steps.
+    fn quantile(&self, law: &Law, level: f64) -> f64 {
+        // Ends where the survival is cut to nothing are as good as any beyond.
+        let beyond = |x: f64| (self.tail(law, x).survival / (1.0 - level)).ln().max(LOG_NOBODY);
+        let (mut low, mut high) = (0.0, 1.0);
+        let mut at_low = -(1.0 - level).ln();
+        let mut at_high = beyond(high);
+        while at_high > 0.0 && high < 1e7 {
+            (low, at_low) = (high, at_high);
+            high *= 2.0;
+            at_high = beyond(high);
+        }
+        let mut stayed = 0;
+        for round in 1..90 {
+            let share = if round % 3 == 0 { 0.5 } else { at_low / (at_low - at_high) };
+            let middle = low + share * (high - low);
+            let at_middle = beyond(middle);
+            // Both finer than the numbers that keep it.
+            if at_middle.abs() <= 1e-8 || high - low <= 1e-8 * high {
+                return middle;
+            }
+            if at_middle > 0.0 {
+                (low, at_low) = (middle, at_middle);
+                at_high *= if stayed == 1 { 0.5 } else { 1.0 };
+                stayed = 1;
+            } else {
+                (high, at_high) = (middle, at_middle);
+                at_low *= if stayed == -1 { 0.5 } else { 1.0 };
+                stayed = -1;
+            }
+        }
+        high
+    }
+}
+
+/// In four sums, which need not wait for each other.
+#[inline]
+fn sum_of(values: &[f64; ATOMS]) -> f64 {
+    let mut sums = [0.0; 4];
+    for four in values.as_chunks::<4>().0 {
+        for (sum, value) in sums.iter_mut().zip(four) {
+            *sum += value;
+        }
+    }
+    (sums[0] + sums[1]) + (sums[2] + sums[3])
 }
 
 /// Most tails that a step asks for are empty; then there is nothing to compute.
