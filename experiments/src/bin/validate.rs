@@ -49,7 +49,7 @@ struct Arguments {
     #[arg(long, value_name = "NAME|FILE", value_delimiter = ',')]
     scenario: Vec<String>,
 
-    /// Controllers by name; separated by commas or repeated [default: square_root_staffing, threshold, fixed]
+    /// Controllers by name; separated by commas or repeated [default: three rules, see --list]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     controller: Vec<String>,
 
@@ -191,18 +191,18 @@ impl Sweep {
     /// The arguments that the results depend on.
     fn words(&self) -> String {
         let millions = self.effort.customers_max / 1e6;
-        let mut words = format!(
+        let mut words = vec![format!(
             "--seeds {} --customers-max-millions {millions} --controller {}",
             self.choice.seeds,
             self.choice.controller.join(",")
-        );
+        )];
         if !self.choice.scenario.is_empty() {
-            words += &format!(" --scenario {}", self.choice.scenario.join(","));
+            words.push(format!("--scenario {}", self.choice.scenario.join(",")));
         }
         if self.choice.smoke {
-            words += " --smoke";
+            words.push("--smoke".to_owned());
         }
-        words
+        words.join(" ")
     }
 
     fn theory_jobs(&self) -> Vec<Job<TheoryQueue>> {
