@@ -142,6 +142,8 @@ pub struct SojournTable {
     /// Median, 95th and 99th percentile of T with no shift: decays × probabilities to wait.
     quantiles: Vec<[f32; 3]>,
     atoms: Vec<f64>,
+    /// The sum of the first so many of them.
+    atoms_summed: Vec<f64>,
 }
 
 const WAITS_CELLS: usize = 32;
@@ -170,6 +172,11 @@ impl SojournTable {
             log_service.push([log(survival(*y)), log(service_excess(work, mean, &fine, *y))]);
         }
         let log_delayed = delayed_survivals(&survival, &ys, decays).into_iter().map(log).collect();
+        let atoms = scaled(ATOMS);
+        let mut atoms_summed = vec![0.0; atoms.len() + 1];
+        for (index, atom) in atoms.iter().enumerate() {
+            atoms_summed[index + 1] = atoms_summed[index] + atom;
+        }
         let mut table = Self {
             thresholds,
             threshold_max: thresholds.value(thresholds.points() - 1),
@@ -177,7 +184,8 @@ impl SojournTable {
             log_service,
             log_delayed,
             quantiles: Vec::new(),
-            atoms: scaled(ATOMS),
+            atoms,
+            atoms_summed,
         };
         table.tabulate_quantiles();
         table
@@ -261,11 +269,12 @@ impl SojournTable {
         let below = self.atoms.partition_point(|service| *service < y);
         // Services so short that even the longest wait ends before.
         let in_time = self.atoms.partition_point(|service| cut - (y - service) <= 0.0);
-        let late = &self.atoms[in_time.min(below)..below];
+        let in_time = in_time.min(below);
+        let late = &self.atoms[in_time..below];
         let n_late = late.len() as f64;
+        let rests = n_late * (cut - y) + (self.atoms_summed[below] - self.atoms_summed[in_time]);
         let (survivals, excesses) = if (eta * cut).abs() < 1e-4 {
             let squares: f64 = late.iter().map(|service| (cut - y + service) * (cut - y + service)).sum();
-            let rests: f64 = late.iter().map(|service| cut - y + service).sum();
             (rests / cut, squares / (2.0 * cut))
         } else {
             // Relative to the higher end of the density, so that nothing overflows. The sum over services needs one
@@ -278,7 +287,6 @@ impl SojournTable {
                 *power = exp(eta * (service - origin));
             }
             let powers = sum_of(&powers);
-            let rests = n_late * (cut - y) + late.iter().sum::<f64>();
             if eta > 0.0 {
                 let above = powers - n_late * end;
                 (above / whole, (above / eta - rests * end) / whole)
