@@ -600,7 +600,8 @@ fn bracketed((fluid, request): (f64, f64), is_enough: bool) -> String {
 }
 
 fn off(value: f64, truth: f64) -> String {
-    if truth == 0.0 { "–".into() } else { signed(value / truth - 1.0) }
+    // 0/0: nobody succeeded, so there is no mean.
+    if truth == 0.0 || truth.is_nan() { "–".into() } else { signed(value / truth - 1.0) }
 }
 
 /// A relative error; multiples where percents are no longer read.
@@ -637,6 +638,7 @@ mod tests {
         for (share, expected) in cases {
             assert_eq!(signed(share), expected);
         }
+        assert_eq!(off(f64::NAN, f64::NAN), "–");
         assert_eq!((off(1.0, 0.0), bracketed((1.1, 1.0), false)), ("–".into(), "(+10 %)".into()));
         assert_eq!((digits(19.0), digits(0.00762)), ("19.00 s".into(), "0.0076 s".into()));
     }
