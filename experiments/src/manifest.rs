@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde::Serialize;
+use tidegate_autoscalers::{NamedController, effective_parameters};
+
+use crate::cli::Choice;
+use crate::scenarios::Study;
 
 /// What an experiment was made of.
 #[derive(Clone, Debug, Serialize)]
@@ -22,9 +26,9 @@ pub struct Manifest {
     pub machine: String,
     /// Which plant.
     pub engine: String,
-    /// Evaluation seeds wanted.
+    /// Seeds wanted: evaluation seeds in a comparison, training seeds in a sweep.
     pub seeds: u64,
-    /// The controller to which differences are taken.
+    /// The controller to which differences are taken; empty where none is.
     pub baseline: String,
     /// Hash of everything each scenario was made of, by name.
     pub scenarios: BTreeMap<String, String>,
@@ -33,6 +37,35 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// That of an experiment that runs controllers on scenarios.
+    pub fn new(
+        experiment: &str,
+        choice: &Choice,
+        studies: &[Study],
+        controllers: &[NamedController],
+        baseline: &str,
+    ) -> Self {
+        let parameters = |study: &Study| -> BTreeMap<String, toml::Table> {
+            let of = |named: &NamedController| {
+                (named.name.clone(), effective_parameters(named, &study.scenario().controllers))
+            };
+            controllers.iter().map(of).collect()
+        };
+        Self {
+            experiment: experiment.into(),
+            sweep: choice.sweep(),
+            commit: commit(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            toolchain: toolchain(),
+            machine: machine(),
+            engine: choice.engine.name().into(),
+            seeds: choice.seeds,
+            baseline: baseline.into(),
+            scenarios: studies.iter().map(|study| (study.name.clone(), study.hash.clone())).collect(),
+            controllers: studies.iter().map(|study| (study.name.clone(), parameters(study))).collect(),
+        }
+    }
+
     /// As text.
     ///
     /// # Panics

@@ -8,7 +8,6 @@
     reason = "experiments are where clock, disk, threads and terminal belong"
 )]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +20,7 @@ use tidegate_core::Split;
 use tidegate_experiments::cli::{self, Choice};
 use tidegate_experiments::comparison::{self, Recorded};
 use tidegate_experiments::engine::{Timed, simulate};
-use tidegate_experiments::manifest::{self, Manifest};
+use tidegate_experiments::manifest::Manifest;
 use tidegate_experiments::recorder::Recorder;
 use tidegate_experiments::report::Report;
 use tidegate_experiments::runs::{self, Job};
@@ -233,25 +232,8 @@ impl Sweep {
     }
 
     fn manifest(&self) -> Manifest {
-        let parameters = |study: &Study| -> BTreeMap<String, toml::Table> {
-            let of = |named: &NamedController| {
-                (named.name.clone(), effective_parameters(named, &study.scenario().controllers))
-            };
-            self.controllers.iter().map(of).collect()
-        };
-        Manifest {
-            experiment: "compare".into(),
-            sweep: self.choice.sweep(),
-            commit: manifest::commit(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            toolchain: manifest::toolchain(),
-            machine: manifest::machine(),
-            engine: self.choice.engine.name().into(),
-            seeds: self.choice.seeds,
-            baseline: self.controllers[self.baseline].name.clone(),
-            scenarios: self.studies.iter().map(|study| (study.name.clone(), study.hash.clone())).collect(),
-            controllers: self.studies.iter().map(|study| (study.name.clone(), parameters(study))).collect(),
-        }
+        let baseline = &self.controllers[self.baseline].name;
+        Manifest::new("compare", &self.choice, &self.studies, &self.controllers, baseline)
     }
 
     /// Runs seed 0 of everything again and compares it with what is stored.

@@ -18,6 +18,7 @@ use tidegate_core::{Replicas, Split};
 use tidegate_experiments::cli::{self, Choice};
 use tidegate_experiments::engine::simulate;
 use tidegate_experiments::figures::{FleetCost, cost_against_fleet};
+use tidegate_experiments::manifest::Manifest;
 use tidegate_experiments::report::{Report, Table, dollars};
 use tidegate_experiments::runs::{self, Job};
 use tidegate_experiments::scenarios::{self, Study};
@@ -146,6 +147,8 @@ fn carry_out(
         let path = out.join(file);
         fs::write(&path, bytes).with_context(|| path.display().to_string())
     };
+    let manifest = Manifest::new("fleet_sweep", choice, studies, controllers, "");
+    write("manifest.toml", manifest.text().as_bytes())?;
     write("runs.csv", &scores::csv_bytes(&rows)?)?;
     write("report.md", report.markdown().as_bytes())?;
     write("report.html", report.html().as_bytes())?;
