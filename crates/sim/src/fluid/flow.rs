@@ -358,7 +358,8 @@ impl Lane {
             + per_second * physics.service_scv)
             * (h * queues);
         let available = self.load + inflow;
-        let limit = self.limit(physics, per_second * unit, queues);
+        let bounded = physics.bounded_queues(segment.replicas);
+        let limit = self.limit(physics, per_second * unit, bounded);
         let before = self.law.shift;
         self.settle(physics, &queue, available, growth);
         let mut lost = self.loss_if_free(limit);
@@ -369,7 +370,8 @@ impl Lane {
             self.settle(physics, &queue, available - inflow * lost, growth);
         }
         let flow = per_second * self.utilization * h;
-        let held_by_patience = physics.patience_mean_seconds <= physics.queue_max_seconds(per_second, queues);
+        let held_by_patience =
+            physics.patience_mean_seconds <= physics.queue_max_seconds(per_second, bounded);
         let rejected = if held_by_patience { 0.0 } else { arriving * lost };
         let abandoning = if held_by_patience { arriving * lost } else { 0.0 };
         refuse(physics, segment, rejected, arriving, sums);
@@ -482,11 +484,11 @@ impl Lane {
         0.5 * sum * (-2.0 * (1.0 - self.utilization) * missing / (3.0 * self.utilization * sum)).exp()
     }
 
-    /// Where the wait ends at the latest, in units: patience, or a full queue.
-    fn limit(&self, physics: &Physics, served_a_unit: f64, queues: f64) -> f64 {
+    /// Where the wait ends at the latest, in units: patience, or full queues.
+    fn limit(&self, physics: &Physics, served_a_unit: f64, bounded: f64) -> f64 {
         let patience = physics.patience_mean_seconds / self.unit_seconds;
         // One more than fits: the one that would wait behind all of them is refused.
-        patience.min((physics.queue_max + 1.0) * queues / served_a_unit)
+        patience.min((physics.queue_max + 1.0) * bounded / served_a_unit)
     }
 
     /// The share of attempts that meet the limit while it hardly matters: p = C (1 − ρ) exp(−θR), M/M/c + D to first
@@ -735,8 +737,20 @@ impl Lane {
 }
 
 impl Physics {
-    fn queue_max_seconds(&self, per_second: f64, queues: f64) -> f64 {
-        (self.queue_max + 1.0) * queues / per_second
+    fn queue_max_seconds(&self, per_second: f64, bounded: f64) -> f64 {
+        (self.queue_max + 1.0) * bounded / per_second
+    }
+
+    /// How many queues the limit holds for: the central one, or each replica's own, which rules that look at queues keep
+    /// equal and so fill together.
+    fn bounded_queues(&self, replicas: f64) -> f64 {
+        match self.balancer {
+            Balancer::CentralQueue {} => 1.0,
+            Balancer::LeastOutstanding {}
+            | Balancer::TwoChoices {}
+            | Balancer::RoundRobin {}
+            | Balancer::Random {} => replicas.max(1.0),
+        }
     }
 }
 
