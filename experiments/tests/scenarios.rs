@@ -50,9 +50,13 @@ fn the_retry_storm_is_one() {
 /// Neither a fleet for the trough nor one for the highest peak is near the optimum.
 #[test]
 fn the_trade_off_is_real() {
-    for (name, few, good, many) in [("web-diurnal", 18, 40, 80), ("flash-crowd", 14, 48, 80)] {
+    const SEEDS: u64 = 4;
+    for (name, few, good, many) in [("web-diurnal", 30, 48, 80), ("flash-crowd", 31, 53, 80)] {
         let scenario = scenario(name);
-        let cost = |replicas| fixed(&scenario, replicas, Seed::training(3)).charge.total();
+        let cost = |replicas| -> f64 {
+            let of = |index| fixed(&scenario, replicas, Seed::training(index)).charge.total();
+            (0..SEEDS).map(of).sum::<f64>() / SEEDS as f64
+        };
         let (few, good, many) = (cost(few), cost(good), cost(many));
         assert!(good < 0.7 * few && good < 0.7 * many, "{name}: {few}, {good}, {many}");
     }
