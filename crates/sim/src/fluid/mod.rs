@@ -1,7 +1,7 @@
 //! The fluid engine: one analytic step a tick in place of every request. Fast, for learning and planning.
 //!
 //! It shares demand, fleet, sensing, windows and prices with the request engine; only the flow of requests differs
-//! ([`flow`]: expectations of what the request engine counts). Users are the whole numbers that come in the request
+//! (`flow`: expectations of what the request engine counts). Users are the whole numbers that come in the request
 //! engine's world of the same seed; everything after that is an expectation.
 //!
 //! What it leaves out: retries are sent in the next tick at the earliest; patiences are told apart when a service ends,
