@@ -11,7 +11,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Exp1, StandardNormal};
-use statrs::distribution::{Continuous, ContinuousCDF, Normal};
+use statrs::distribution::{ContinuousCDF, Normal};
 use statrs::function::erf::erfc;
 
 /// A checked distribution of a duration in seconds, with what sampling needs already computed.
@@ -167,30 +167,6 @@ impl Distribution {
                     })
                     .sum();
                 above / (quantiles_seconds.len() - 1) as f64
-            }
-        }
-    }
-
-    /// The probability density at `seconds`; for a constant there is none and 0 is given.
-    pub fn density(&self, seconds: f64) -> f64 {
-        if seconds < 0.0 {
-            return 0.0;
-        }
-        match self {
-            Self::Constant { .. } => 0.0,
-            Self::Exponential { mean_seconds } => (-seconds / mean_seconds).exp() / mean_seconds,
-            Self::LogNormal { location, scale } => {
-                Normal::standard().pdf((seconds.ln() - location) / scale) / (seconds * scale)
-            }
-            Self::HyperExponential { share, mean_seconds: [first, second] } => {
-                share * (-seconds / first).exp() / first + (1.0 - share) * (-seconds / second).exp() / second
-            }
-            Self::Empirical { quantiles_seconds } => {
-                let inside: f64 = lines(quantiles_seconds)
-                    .filter(|(a, b)| seconds >= *a && seconds < *b)
-                    .map(|(a, b)| 1.0 / (b - a))
-                    .sum();
-                inside / (quantiles_seconds.len() - 1) as f64
             }
         }
     }
