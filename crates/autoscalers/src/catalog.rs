@@ -51,7 +51,7 @@ pub struct About {
 }
 
 /// What a list says of one parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Parameter {
     /// As it is written.
     pub name: &'static str,
@@ -61,6 +61,9 @@ pub struct Parameter {
     pub default: &'static str,
     /// What it does.
     pub meaning: &'static str,
+    /// Where a search for a better value looks; none for what is no matter of tuning (names, periods that a
+    /// namesake fixes).
+    pub search: Option<Search>,
 }
 
 impl Parameter {
@@ -71,7 +74,64 @@ impl Parameter {
         default: &'static str,
         meaning: &'static str,
     ) -> Self {
-        Self { name, unit, default, meaning }
+        Self { name, unit, default, meaning, search: None }
+    }
+
+    /// The same, to be searched.
+    pub const fn searched(self, search: Search) -> Self {
+        Self { search: Some(search), ..self }
+    }
+}
+
+/// The values that a search may give to a parameter. Those that do not fit each other, [`Rule::check`] refuses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Search {
+    /// Any number from `low` to `high`, each as likely.
+    Linear {
+        /// Least.
+        low: f64,
+        /// Most.
+        high: f64,
+    },
+    /// Any number from `low` to `high`, each ratio as likely; `low` is above 0.
+    Log {
+        /// Least.
+        low: f64,
+        /// Most.
+        high: f64,
+    },
+    /// Any whole number from `low` to `high`, each ratio as likely; `low` is at least 1.
+    Count {
+        /// Least.
+        low: u32,
+        /// Most.
+        high: u32,
+    },
+    /// On or off.
+    Switch,
+    /// One of these names.
+    OneOf(&'static [&'static str]),
+}
+
+impl Search {
+    /// The value at `share`, 0 to 1, of the way through the range, so that equal shares are equally likely.
+    pub fn value(self, share: f64) -> Value {
+        let share = share.clamp(0.0, 1.0);
+        match self {
+            Self::Linear { low, high } => Value::Float(low + share * (high - low)),
+            Self::Log { low, high } => Value::Float(low * (high / low).powf(share)),
+            Self::Count { low, high } => {
+                // Half a step beyond both ends, so that the ends are as likely as what lies between.
+                let (from, to) = (f64::from(low) - 0.5, f64::from(high) + 0.5);
+                let count = (from * (to / from).powf(share)).round();
+                Value::Integer(count.clamp(f64::from(low), f64::from(high)) as i64)
+            }
+            Self::Switch => Value::Boolean(share >= 0.5),
+            Self::OneOf(names) => {
+                let index = ((share * names.len() as f64) as usize).min(names.len() - 1);
+                Value::String(names[index].to_owned())
+            }
+        }
     }
 }
 
@@ -114,7 +174,7 @@ impl Kind {
     pub fn table(&self) -> String {
         let mut table =
             String::from("| parameter | unit | default | what it does |\n| --- | --- | --- | --- |\n");
-        for Parameter { name, unit, default, meaning } in self.about.parameters {
+        for Parameter { name, unit, default, meaning, .. } in self.about.parameters {
             let default =
                 if default.starts_with('(') { (*default).to_owned() } else { format!("`{default}`") };
             writeln!(table, "| `{name}` | {unit} | {default} | {meaning} |").expect("a string takes all");
@@ -399,6 +459,40 @@ mod tests {
         check::<scheduled::Scheduled>();
         check::<queue_depth::QueueDepth>();
         check::<square_root_staffing::SquareRootStaffing>();
+    }
+
+    #[test]
+    fn a_search_covers_its_range_evenly() {
+        let counts: Vec<_> = (0..=8)
+            .map(|step| Search::Count { low: 1, high: 4 }.value(f64::from(step) / 8.0).to_string())
+            .collect();
+        assert_eq!(counts.join(" "), "1 1 1 1 2 2 3 3 4");
+        assert_eq!(
+            Search::Log { low: 10.0, high: 1000.0 }.value(0.5).as_float().map(f64::round),
+            Some(100.0)
+        );
+        assert_eq!(Search::Linear { low: 0.2, high: 0.4 }.value(7.0), Value::Float(0.4));
+        assert_eq!(Search::OneOf(&["a", "b"]).value(1.0), Value::String("b".into()));
+        assert_eq!(Search::Switch.value(0.4), Value::Boolean(false));
+    }
+
+    /// Every value that a search may propose is read by the rule, and the documented default is written within.
+    #[test]
+    fn what_a_search_proposes_can_be_read() {
+        for kind in Catalog::rules().list() {
+            for parameter in kind.about.parameters {
+                for share in [0.0, 0.3, 1.0] {
+                    let Some(search) = parameter.search else { continue };
+                    let mut table = Table::new();
+                    table.insert(parameter.name.into(), search.value(share));
+                    let Err(error) = (kind.check)(&table) else { continue };
+                    // Only another parameter's value may stand against it.
+                    let (kind, name) = (kind.about.kind, parameter.name);
+                    assert!(error.problem.contains('`'), "{kind}.{name} at {share}: {error}");
+                    assert!(!error.problem.contains("unknown field"), "{kind}.{name}: {error}");
+                }
+            }
+        }
     }
 
     #[test]

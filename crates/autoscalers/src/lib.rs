@@ -30,6 +30,6 @@ pub mod testing;
 pub mod threshold;
 
 pub use catalog::{
-    About, BoxedController, Catalog, Kind, NamedController, Parameter, Rule, effective_parameters,
+    About, BoxedController, Catalog, Kind, NamedController, Parameter, Rule, Search, effective_parameters,
 };
 pub use signal::Metric;
