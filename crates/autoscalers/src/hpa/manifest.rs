@@ -16,7 +16,8 @@ pub mod yaml;
 use std::fmt::{Display, Write as _};
 
 use k8s_openapi::api::autoscaling::v2::{
-    CrossVersionObjectReference, HPAScalingRules, HorizontalPodAutoscaler, MetricIdentifier, MetricSpec, MetricTarget,
+    CrossVersionObjectReference, HPAScalingRules, HorizontalPodAutoscaler, MetricIdentifier, MetricSpec,
+    MetricTarget,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -91,7 +92,7 @@ fn check_kind(document: &Document) -> Result<(), FieldError> {
         Some(Value::String(kind)) if kind == KIND => {}
         Some(Value::String(kind)) if kind == "List" || kind == "HorizontalPodAutoscalerList" => {
             let n = object.get("items").and_then(Value::as_sequence).map_or(0, Vec::len);
-            let problem = format!("must be {KIND}, but is {kind:?} of {n} objects: take one of its `items`");
+            let problem = format!("must be {KIND}, but is {kind:?} with {n} `items`: take one of them");
             return Err(document.complaint("kind", problem));
         }
         other => return Err(document.complaint("kind", differs(KIND, other))),
@@ -141,7 +142,8 @@ impl Reader<'_> {
         let metadata = &object.metadata;
         let name = metadata.name.clone().or_else(|| metadata.generate_name.clone()).unwrap_or_default();
         self.subdomain("metadata.name", &name)?;
-        let Some(spec) = &object.spec else { return Err(self.missing("spec")) };
+        let spec = &object.spec;
+        self.given("spec")?;
         self.reference("spec.scaleTargetRef", &spec.scale_target_ref)?;
         let replicas_max = spec.max_replicas;
         self.given("spec.maxReplicas")?;
@@ -197,7 +199,8 @@ impl Reader<'_> {
         let Some((kind, source, is_there)) = sources.iter().find(|(kind, ..)| *kind == metric.type_) else {
             return Err(self.none_of(&field, &types, &metric.type_));
         };
-        if let Some((_, other, _)) = sources.iter().find(|(_, other, is_there)| *is_there && other != source) {
+        if let Some((_, other, _)) = sources.iter().find(|(_, other, is_there)| *is_there && other != source)
+        {
             let problem = format!("must not be there: a metric of type {kind} has its source in `{source}`");
             return Err(self.document.complaint(&below(path, other), problem));
         }
@@ -209,13 +212,15 @@ impl Reader<'_> {
         let in_metric = |name: &str| below(&at, name);
         if let Some(it) = &metric.resource {
             let resource = self.resource(&in_metric("name"), &it.name)?;
-            let target = self.target(&in_metric("target"), kind, &it.target, &[UTILIZATION, AVERAGE_VALUE])?;
+            let target =
+                self.target(&in_metric("target"), kind, &it.target, &[UTILIZATION, AVERAGE_VALUE])?;
             return Ok(Metric::Resource { resource, target });
         }
         if let Some(it) = &metric.container_resource {
             let resource = self.resource(&in_metric("name"), &it.name)?;
             self.label(&in_metric("container"), &it.container)?;
-            let target = self.target(&in_metric("target"), kind, &it.target, &[UTILIZATION, AVERAGE_VALUE])?;
+            let target =
+                self.target(&in_metric("target"), kind, &it.target, &[UTILIZATION, AVERAGE_VALUE])?;
             return Ok(Metric::ContainerResource { resource, container: it.container.clone(), target });
         }
         if let Some(it) = &metric.pods {
@@ -229,7 +234,8 @@ impl Reader<'_> {
             let name = self.identifier(&in_metric("metric"), &it.metric)?;
             let target = self.target(&in_metric("target"), kind, &it.target, &[VALUE, AVERAGE_VALUE])?;
             let CrossVersionObjectReference { kind, name: object_name, .. } = it.described_object.clone();
-            return Ok(Metric::Object { object_kind: kind, object_name, name, target });
+            let selector = selector(it.metric.selector.as_ref());
+            return Ok(Metric::Object { object_kind: kind, object_name, name, selector, target });
         }
         let it = metric.external.as_ref().expect("the last of the five sources");
         let name = self.identifier(&in_metric("metric"), &it.metric)?;
@@ -237,7 +243,13 @@ impl Reader<'_> {
         Ok(Metric::External { name, selector: selector(it.metric.selector.as_ref()), target })
     }
 
-    fn target(&self, path: &str, kind: &str, target: &MetricTarget, allowed: &[(&str, &str)]) -> Checked<Target> {
+    fn target(
+        &self,
+        path: &str,
+        kind: &str,
+        target: &MetricTarget,
+        allowed: &[(&str, &str)],
+    ) -> Checked<Target> {
         let type_field = below(path, "type");
         self.given(&type_field)?;
         let types: Vec<&str> = allowed.iter().map(|(name, _)| *name).collect();
@@ -285,7 +297,13 @@ impl Reader<'_> {
                 "Max" => Select::Max,
                 "Min" => Select::Min,
                 "Disabled" => Select::Disabled,
-                other => return Err(self.none_of(&below(path, "selectPolicy"), &["Max", "Min", "Disabled"], other)),
+                other => {
+                    return Err(self.none_of(
+                        &below(path, "selectPolicy"),
+                        &["Max", "Min", "Disabled"],
+                        other,
+                    ));
+                }
             };
         }
         if let Some(policies) = &rules.policies {
@@ -349,7 +367,8 @@ impl Reader<'_> {
     }
 
     fn quantity(&self, field: &str, quantity: &Quantity) -> Checked<i64> {
-        thousandths(&quantity.0).ok_or_else(|| self.wrong(field, quantity::ALLOWED, format!("{:?}", quantity.0)))
+        thousandths(&quantity.0)
+            .ok_or_else(|| self.wrong(field, quantity::ALLOWED, format!("{:?}", quantity.0)))
     }
 
     /// A part of an URL's path.
@@ -364,7 +383,8 @@ impl Reader<'_> {
         self.given(field).or_else(|missing| self.given("metadata.generateName").map_err(|_| missing))?;
         let name = if self.at(field).is_some() { name } else { name.trim_end_matches('-') };
         let is_right = name.len() <= 253 && name.split('.').all(is_label);
-        let allowed = "lower-case letters, digits, `-` and `.`, with a letter or digit at both ends of each part";
+        let allowed =
+            "lower-case letters, digits, `-` and `.`, with a letter or digit at both ends of each part";
         if is_right { Ok(()) } else { Err(self.wrong(field, allowed, format!("{name:?}"))) }
     }
 
@@ -570,6 +590,7 @@ spec:
                 object_kind: "Ingress".into(),
                 object_name: "main".into(),
                 name: "requests_per_second".into(),
+                selector: "nil".into(),
                 target: Target::Value { milli: 2_000_000 },
             },
             Metric::External {
@@ -615,23 +636,26 @@ spec:
     #[test]
     fn json_is_read_and_what_a_cluster_adds_is_let_pass() {
         let json = serde_yaml_ng::from_str::<serde_yaml_ng::Value>(FULL).expect("it is right");
-        let text = toml_like_json(&json);
+        let text = json_of(&json);
         assert_eq!(spec_of(&text), spec_of(FULL));
         let added = "status:\n  currentReplicas: 3\n  something_new: 1\n";
-        let managed = FULL.replace("  namespace: shop", "  namespace: shop\n  uid: abc\n  managedFields: [{ manager: kubectl }]");
+        let managed = FULL.replace(
+            "  namespace: shop",
+            "  namespace: shop\n  uid: abc\n  managedFields: [{ manager: kubectl }]",
+        );
         assert_eq!(spec_of(&format!("{managed}{added}")), spec_of(FULL));
     }
 
     /// JSON of a value, since no other crate here writes it.
-    fn toml_like_json(value: &Value) -> String {
+    fn json_of(value: &Value) -> String {
         match value {
             Value::Mapping(map) => {
                 let fields: Vec<String> =
-                    map.iter().map(|(key, value)| format!("{}: {}", shown(key), toml_like_json(value))).collect();
+                    map.iter().map(|(key, value)| format!("{}: {}", shown(key), json_of(value))).collect();
                 format!("{{{}}}", fields.join(",\n\t"))
             }
             Value::Sequence(values) => {
-                format!("[{}]", values.iter().map(toml_like_json).collect::<Vec<_>>().join(", "))
+                format!("[{}]", values.iter().map(json_of).collect::<Vec<_>>().join(", "))
             }
             other => shown(other),
         }
@@ -664,9 +688,12 @@ spec:
                 };
             }
             here.as_mapping_mut().expect("a mapping").insert("bogus".into(), 1.into());
-            let error = read(&toml_like_json(&value)).map(|_| path.clone()).expect_err("it is unknown");
+            let error = read(&json_of(&value)).map(|_| path.clone()).expect_err("it is unknown");
             assert_eq!(error.field, below(&path, "bogus"), "{error}");
-            assert!(error.line.is_some() && error.problem.starts_with("is unknown, expected one of `"), "{error}");
+            assert!(
+                error.line.is_some() && error.problem.starts_with("is unknown, expected one of `"),
+                "{error}"
+            );
         }
     }
 
@@ -707,122 +734,514 @@ spec:
 
     #[test]
     fn texts_that_are_no_manifest() {
-        check_text("", &expect![]);
-        check_text("# nothing\n---\n", &expect![]);
-        check_text("web", &expect![]);
-        check_text("- a\n- b\n", &expect![]);
-        check_text(&format!("{HEAD}---\n{HEAD}"), &expect![]);
-        check_text(&format!("{HEAD}\tminReplicas: 2\n"), &expect![]);
-        check_text("spec: [1, 2\n", &expect![]);
-        check_text("spec: { a: &x 1, b: *y }\n", &expect![]);
+        check_text("", &expect!["`yaml` must hold one document, but is empty"]);
+        check_text("# nothing\n---\n", &expect!["`yaml` must hold one document, but is empty"]);
+        check_text(
+            "web",
+            &expect![[r#"`yaml` must be a HorizontalPodAutoscaler of autoscaling/v2, but is "web""#]],
+        );
+        check_text(
+            "- a\n- b\n",
+            &expect!["`yaml` must be a HorizontalPodAutoscaler of autoscaling/v2, but is a list"],
+        );
+        check_text(
+            &format!("{HEAD}---\n{HEAD}"),
+            &expect![
+                "`yaml` must hold one document, but holds 2 (HorizontalPodAutoscaler, HorizontalPodAutoscaler)"
+            ],
+        );
+        check_text(
+            &format!("{HEAD}\tminReplicas: 2\n"),
+            &expect![
+                "line 11: `yaml` cannot be read: the line is indented by a tab, but YAML allows only spaces"
+            ],
+        );
+        check_text(
+            "spec: [1, 2\n",
+            &expect!["line 2: `yaml` cannot be read: did not find expected ',' or ']'"],
+        );
+        check_text("spec: { a: &x 1, b: *y }\n", &expect!["line 1: `yaml` cannot be read: unknown anchor"]);
         assert_eq!(spec_of(&format!("---\n{HEAD}---\n")), Spec::new(10));
     }
 
     #[test]
     fn other_kinds_and_versions() {
-        check("kind: HorizontalPodAutoscaler\n", "kind: Deployment\n", &expect![]);
-        check("kind: HorizontalPodAutoscaler\n", "", &expect![]);
-        check("apiVersion: autoscaling/v2\n", "apiVersion: autoscaling/v1\n", &expect![]);
-        check("apiVersion: autoscaling/v2\n", "apiVersion: autoscaling/v2beta2\n", &expect![]);
-        check("apiVersion: autoscaling/v2\n", "apiVersion: v2\n", &expect![]);
-        check("apiVersion: autoscaling/v2\n", "", &expect![]);
-        check_text("apiVersion: v1\nkind: List\nitems: [{ kind: HorizontalPodAutoscaler }]\n", &expect![]);
+        check(
+            "kind: HorizontalPodAutoscaler\n",
+            "kind: Deployment\n",
+            &expect![[r#"line 2: `kind` must be HorizontalPodAutoscaler, but is "Deployment""#]],
+        );
+        check(
+            "kind: HorizontalPodAutoscaler\n",
+            "",
+            &expect!["`kind` must be HorizontalPodAutoscaler, but is missing"],
+        );
+        check(
+            "apiVersion: autoscaling/v2\n",
+            "apiVersion: autoscaling/v1\n",
+            &expect![[
+                r#"line 1: `apiVersion` must be autoscaling/v2, but is "autoscaling/v1"; a cluster prints it as autoscaling/v2 with `kubectl get hpa.v2.autoscaling NAME -o yaml`"#
+            ]],
+        );
+        check(
+            "apiVersion: autoscaling/v2\n",
+            "apiVersion: autoscaling/v2beta2\n",
+            &expect![[
+                r#"line 1: `apiVersion` must be autoscaling/v2, but is "autoscaling/v2beta2"; a cluster prints it as autoscaling/v2 with `kubectl get hpa.v2.autoscaling NAME -o yaml`"#
+            ]],
+        );
+        check(
+            "apiVersion: autoscaling/v2\n",
+            "apiVersion: v2\n",
+            &expect![[r#"line 1: `apiVersion` must be autoscaling/v2, but is "v2""#]],
+        );
+        check(
+            "apiVersion: autoscaling/v2\n",
+            "",
+            &expect!["`apiVersion` must be autoscaling/v2, but is missing"],
+        );
+        check_text(
+            "apiVersion: v1\nkind: List\nitems: [{ kind: HorizontalPodAutoscaler }]\n",
+            &expect![[
+                r#"line 2: `kind` must be HorizontalPodAutoscaler, but is "List" with 1 `items`: take one of them"#
+            ]],
+        );
     }
 
     #[test]
     fn misspelt_fields() {
-        check("  maxReplicas: 40", "  maxReplica: 40", &expect![]);
-        check("averageUtilization: 60", "targetAverageUtilization: 60", &expect![]);
-        check("averageUtilization: 60", "averageutilization: 60", &expect![]);
-        check("    scaleUp:", "    scaleup:", &expect![]);
-        check("      selectPolicy: Min", "      select: Min", &expect![]);
-        check("  minReplicas: 2", "  minReplicas: 2\n  replicas: 3", &expect![]);
-        check("  minReplicas: 2", "  minReplicas: 2\n  minReplicas: 3", &expect![]);
-        check("          periodSeconds: 1800", "          period: 1800", &expect![]);
+        check(
+            "  maxReplicas: 40",
+            "  maxReplica: 40",
+            &expect![
+                "line 14: `spec.maxReplica` is unknown, expected one of `behavior`, `maxReplicas`, `metrics`, `minReplicas`, `scaleTargetRef` (did you mean `maxReplicas`?)"
+            ],
+        );
+        check(
+            "averageUtilization: 60",
+            "targetAverageUtilization: 60",
+            &expect![
+                "line 21: `spec.metrics[0].resource.target.targetAverageUtilization` is unknown, expected one of `averageUtilization`, `averageValue`, `type`, `value` (did you mean `averageUtilization`?)"
+            ],
+        );
+        check(
+            "averageUtilization: 60",
+            "averageutilization: 60",
+            &expect![
+                "line 21: `spec.metrics[0].resource.target.averageutilization` is unknown, expected one of `averageUtilization`, `averageValue`, `type`, `value` (did you mean `averageUtilization`?)"
+            ],
+        );
+        check(
+            "    scaleUp:",
+            "    scaleup:",
+            &expect![
+                "line 63: `spec.behavior.scaleup` is unknown, expected one of `scaleDown`, `scaleUp` (did you mean `scaleUp`?)"
+            ],
+        );
+        check(
+            "      selectPolicy: Min",
+            "      select: Min",
+            &expect![
+                "line 65: `spec.behavior.scaleUp.select` is unknown, expected one of `policies`, `selectPolicy`, `stabilizationWindowSeconds`, `tolerance` (did you mean `selectPolicy`?)"
+            ],
+        );
+        check(
+            "  minReplicas: 2",
+            "  minReplicas: 2\n  replicas: 3",
+            &expect![
+                "line 14: `spec.replicas` is unknown, expected one of `behavior`, `maxReplicas`, `metrics`, `minReplicas`, `scaleTargetRef` (did you mean `maxReplicas`?)"
+            ],
+        );
+        check(
+            "  minReplicas: 2",
+            "  minReplicas: 2\n  minReplicas: 3",
+            &expect!["line 14: `spec.minReplicas` must stand once, but stands on line 13, too"],
+        );
+        check(
+            "          periodSeconds: 1800",
+            "          period: 1800",
+            &expect![
+                "line 73: `spec.behavior.scaleUp.policies[1].period` is unknown, expected one of `periodSeconds`, `type`, `value` (did you mean `periodSeconds`?)"
+            ],
+        );
     }
 
     #[test]
     fn wrong_types() {
-        check("averageUtilization: 60", "averageUtilization: \"60\"", &expect![]);
-        check("averageUtilization: 60", "averageUtilization: 60%", &expect![]);
-        check("averageUtilization: 60", "averageUtilization: 59.5", &expect![]);
-        check("averageUtilization: 60", "averageUtilization: 99999999999", &expect![]);
-        check("  minReplicas: 2", "  minReplicas: two", &expect![]);
-        check("  minReplicas: 2", "  minReplicas: [2]", &expect![]);
-        check("  maxReplicas: 40", "  maxReplicas:", &expect![]);
-        check("    name: web\n  minR", "    name: 7\n  minR", &expect![]);
-        check("averageValue: 500m", "averageValue: true", &expect![]);
-        check("    scaleUp:\n", "    scaleUp: fast\n    other:\n", &expect![]);
-        check_text(&HEAD.replace("  maxReplicas", "  metrics: cpu\n  maxReplicas"), &expect![]);
+        check(
+            "averageUtilization: 60",
+            "averageUtilization: \"60\"",
+            &expect![[
+                r#"line 21: `spec.metrics[0].resource.target.averageUtilization` must be a whole number, but is the text "60""#
+            ]],
+        );
+        check(
+            "averageUtilization: 60",
+            "averageUtilization: 60%",
+            &expect![[
+                r#"line 21: `spec.metrics[0].resource.target.averageUtilization` must be a whole number, but is the text "60%""#
+            ]],
+        );
+        check(
+            "averageUtilization: 60",
+            "averageUtilization: 59.5",
+            &expect![
+                "line 21: `spec.metrics[0].resource.target.averageUtilization` must be a whole number, but is 59.5"
+            ],
+        );
+        check(
+            "averageUtilization: 60",
+            "averageUtilization: 99999999999",
+            &expect![
+                "line 21: `spec.metrics[0].resource.target.averageUtilization` must be a whole number of 32 bits, but is 99999999999"
+            ],
+        );
+        check(
+            "  minReplicas: 2",
+            "  minReplicas: two",
+            &expect![[r#"line 13: `spec.minReplicas` must be a whole number, but is the text "two""#]],
+        );
+        check(
+            "  minReplicas: 2",
+            "  minReplicas: [2]",
+            &expect!["line 13: `spec.minReplicas` must be a whole number, but is a list"],
+        );
+        check(
+            "  maxReplicas: 40",
+            "  maxReplicas:",
+            &expect!["line 14: `spec.maxReplicas` must be given, but is missing"],
+        );
+        check(
+            "    name: web\n  minR",
+            "    name: 7\n  minR",
+            &expect!["line 12: `spec.scaleTargetRef.name` must be a text, but is 7"],
+        );
+        check(
+            "averageValue: 500m",
+            "averageValue: true",
+            &expect![
+                "line 61: `spec.metrics[4].external.target.averageValue` must be a quantity such as 500m, 2, 1.5, 100k or 1Gi, but is true"
+            ],
+        );
+        check(
+            "    scaleUp:\n",
+            "    scaleUp: fast\n    other:\n",
+            &expect![[
+                r#"line 63: `spec.behavior.scaleUp` must be a mapping of fields, but is the text "fast""#
+            ]],
+        );
+        check_text(
+            &HEAD.replace("  maxReplicas", "  metrics: cpu\n  maxReplicas"),
+            &expect![[r#"line 10: `spec.metrics` must be a list, but is the text "cpu""#]],
+        );
     }
 
     #[test]
     fn replicas() {
-        check("  maxReplicas: 40\n", "", &expect![]);
-        check("  maxReplicas: 40", "  maxReplicas: 0", &expect![]);
-        check("  maxReplicas: 40", "  maxReplicas: 1", &expect![]);
-        check("  minReplicas: 2", "  minReplicas: -1", &expect![]);
-        check_text(&format!("{HEAD}  minReplicas: 0\n"), &expect![]);
+        check(
+            "  maxReplicas: 40\n",
+            "",
+            &expect!["line 8: `spec.maxReplicas` must be given, but is missing"],
+        );
+        check(
+            "  maxReplicas: 40",
+            "  maxReplicas: 0",
+            &expect!["line 14: `spec.maxReplicas` must be at least 1, but is 0"],
+        );
+        check(
+            "  maxReplicas: 40",
+            "  maxReplicas: 1",
+            &expect!["line 14: `spec.maxReplicas` must be at least `spec.minReplicas`, which is 2, but is 1"],
+        );
+        check(
+            "  minReplicas: 2",
+            "  minReplicas: -1",
+            &expect!["line 13: `spec.minReplicas` must be at least 0, but is -1"],
+        );
+        check_text(
+            &format!("{HEAD}  minReplicas: 0\n"),
+            &expect![
+                "line 11: `spec.minReplicas` must be at least 1 unless there is an Object or External metric to come back by, but is 0"
+            ],
+        );
         assert_eq!(spec_of(&FULL.replace("minReplicas: 2", "minReplicas: 0")).replicas_min, 0);
     }
 
     #[test]
     fn names_and_references() {
-        check("  name: web\n  namespace", "  namespace", &expect![]);
-        check("  name: web\n  namespace", "  name: Web_1\n  namespace", &expect![]);
-        check("    name: web\n  minR", "    name: a/b\n  minR", &expect![]);
-        check("    kind: Deployment\n", "", &expect![]);
-        check("          kind: Ingress\n", "", &expect![]);
-        check("          name: queue_length\n", "", &expect![]);
-        check("          name: queue_length\n", "          name: 50%\n", &expect![]);
-        check("        container: app\n", "", &expect![]);
-        check("        container: app\n", "        container: App\n", &expect![]);
+        check(
+            "  name: web\n  namespace",
+            "  namespace",
+            &expect!["line 3: `metadata.name` must be given, but is missing"],
+        );
+        check(
+            "  name: web\n  namespace",
+            "  name: Web_1\n  namespace",
+            &expect![[
+                r#"line 4: `metadata.name` must be lower-case letters, digits, `-` and `.`, with a letter or digit at both ends of each part, but is "Web_1""#
+            ]],
+        );
+        check(
+            "    name: web\n  minR",
+            "    name: a/b\n  minR",
+            &expect![[
+                r#"line 12: `spec.scaleTargetRef.name` must be a name without `/` and `%`, but is "a/b""#
+            ]],
+        );
+        check(
+            "    kind: Deployment\n",
+            "",
+            &expect!["line 9: `spec.scaleTargetRef.kind` must be given, but is missing"],
+        );
+        check(
+            "          kind: Ingress\n",
+            "",
+            &expect!["line 38: `spec.metrics[3].object.describedObject.kind` must be given, but is missing"],
+        );
+        check(
+            "          name: queue_length\n",
+            "",
+            &expect!["line 49: `spec.metrics[4].external.metric.name` must be given, but is missing"],
+        );
+        check(
+            "          name: queue_length\n",
+            "          name: 50%\n",
+            &expect![[
+                r#"line 50: `spec.metrics[4].external.metric.name` must be a name without `/` and `%`, but is "50%""#
+            ]],
+        );
+        check(
+            "        container: app\n",
+            "",
+            &expect!["line 23: `spec.metrics[1].containerResource.container` must be given, but is missing"],
+        );
+        check(
+            "        container: app\n",
+            "        container: App\n",
+            &expect![[
+                r#"line 25: `spec.metrics[1].containerResource.container` must be the name of a container: at most 63 lower-case letters, digits and `-`, but is "App""#
+            ]],
+        );
         let generated = FULL.replace("  name: web\n  namespace", "  generateName: web-\n  namespace");
         assert_eq!(read(&generated).expect("it is right").name, "web-");
     }
 
     #[test]
     fn metrics() {
-        check("type: Resource", "type: Resources", &expect![]);
-        check("type: Resource\n", "type: External\n", &expect![]);
-        check("    - type: Resource\n      resource:", "    - resource:", &expect![]);
-        check("    - type: Pods\n", "    - type: Pods\n      external: { metric: { name: a } }\n", &expect![]);
-        check("        name: cpu", "        name: gpu", &expect![]);
-        check("        name: cpu\n", "", &expect![]);
-        check_text(&format!("{HEAD}  metrics:\n  - type: Resource\n"), &expect![]);
+        check(
+            "type: Resource",
+            "type: Resources",
+            &expect![[
+                r#"line 16: `spec.metrics[0].type` must be one of Resource, ContainerResource, Pods, Object, External, but is "Resources""#
+            ]],
+        );
+        check(
+            "type: Resource\n",
+            "type: External\n",
+            &expect![
+                "line 17: `spec.metrics[0].resource` must not be there: a metric of type External has its source in `external`"
+            ],
+        );
+        check(
+            "    - type: Resource\n      resource:",
+            "    - resource:",
+            &expect!["line 16: `spec.metrics[0].type` must be given, but is missing"],
+        );
+        check(
+            "      pods:\n",
+            "      external: { metric: { name: a } }\n      pods:\n",
+            &expect![
+                "line 30: `spec.metrics[2].external` must not be there: a metric of type Pods has its source in `pods`"
+            ],
+        );
+        check(
+            "        name: cpu",
+            "        name: gpu",
+            &expect![[
+                r#"line 18: `spec.metrics[0].resource.name` must be one of cpu, memory, but is "gpu""#
+            ]],
+        );
+        check(
+            "        name: cpu\n",
+            "",
+            &expect!["line 17: `spec.metrics[0].resource.name` must be given, but is missing"],
+        );
+        check_text(
+            &format!("{HEAD}  metrics:\n  - type: Resource\n"),
+            &expect![
+                "line 12: `spec.metrics[0].resource` must be given for a metric of type Resource, but is missing"
+            ],
+        );
     }
 
     #[test]
     fn targets() {
-        check("averageUtilization: 60", "averageUtilization: 0", &expect![]);
-        check("          averageUtilization: 60\n", "", &expect![]);
-        check("averageUtilization: 60", "averageValue: 500m", &expect![]);
-        check("averageUtilization: 60", "averageUtilization: 60\n          averageValue: 1", &expect![]);
-        check("type: Utilization", "type: Value", &expect![]);
-        check("type: Utilization", "type: utilization", &expect![]);
-        check("          type: Utilization\n", "", &expect![]);
-        check("          value: 2k", "          value: 0", &expect![]);
-        check("          value: 2k", "          value: -1", &expect![]);
-        check("          value: 2k", "          value: 2 k", &expect![]);
-        check("          value: 2k", "          value: 2K", &expect![]);
-        check("averageValue: 100k", "value: 100k", &expect![]);
-        check("          type: Value\n", "          type: Utilization\n", &expect![]);
+        check(
+            "averageUtilization: 60",
+            "averageUtilization: 0",
+            &expect![
+                "line 21: `spec.metrics[0].resource.target.averageUtilization` must be at least 1, but is 0"
+            ],
+        );
+        check(
+            "          averageUtilization: 60\n",
+            "",
+            &expect![
+                "line 19: `spec.metrics[0].resource.target.averageUtilization` must be given, but is missing"
+            ],
+        );
+        check(
+            "averageUtilization: 60",
+            "averageValue: 500m",
+            &expect![
+                "line 21: `spec.metrics[0].resource.target.averageValue` must not be there: a target of type Utilization is set by `averageUtilization`"
+            ],
+        );
+        check(
+            "averageUtilization: 60",
+            "averageUtilization: 60\n          averageValue: 1",
+            &expect![
+                "line 22: `spec.metrics[0].resource.target.averageValue` must not be there: a target of type Utilization is set by `averageUtilization`"
+            ],
+        );
+        check(
+            "type: Utilization",
+            "type: Value",
+            &expect![[
+                r#"line 20: `spec.metrics[0].resource.target.type` must be Utilization or AverageValue for a metric of type Resource, but is "Value""#
+            ]],
+        );
+        check(
+            "type: Utilization",
+            "type: utilization",
+            &expect![[
+                r#"line 20: `spec.metrics[0].resource.target.type` must be Utilization or AverageValue for a metric of type Resource, but is "utilization""#
+            ]],
+        );
+        check(
+            "          type: Utilization\n",
+            "",
+            &expect!["line 19: `spec.metrics[0].resource.target.type` must be given, but is missing"],
+        );
+        check(
+            "          value: 2k",
+            "          value: 0",
+            &expect!["line 46: `spec.metrics[3].object.target.value` must be above 0, but is 0"],
+        );
+        check(
+            "          value: 2k",
+            "          value: -1",
+            &expect!["line 46: `spec.metrics[3].object.target.value` must be above 0, but is -1"],
+        );
+        check(
+            "          value: 2k",
+            "          value: 2 k",
+            &expect![[
+                r#"line 46: `spec.metrics[3].object.target.value` must be a quantity such as 500m, 2, 1.5, 100k or 1Gi, but is "2 k""#
+            ]],
+        );
+        check(
+            "          value: 2k",
+            "          value: 2K",
+            &expect![[
+                r#"line 46: `spec.metrics[3].object.target.value` must be a quantity such as 500m, 2, 1.5, 100k or 1Gi, but is "2K""#
+            ]],
+        );
+        check(
+            "averageValue: 100k",
+            "value: 100k",
+            &expect![
+                "line 35: `spec.metrics[2].pods.target.value` must not be there: a target of type AverageValue is set by `averageValue`"
+            ],
+        );
+        check(
+            "          type: Value\n",
+            "          type: Utilization\n",
+            &expect![[
+                r#"line 45: `spec.metrics[3].object.target.type` must be Value or AverageValue for a metric of type Object, but is "Utilization""#
+            ]],
+        );
     }
 
     #[test]
     fn behavior() {
-        check("stabilizationWindowSeconds: 3600", "stabilizationWindowSeconds: 3601", &expect![]);
-        check("stabilizationWindowSeconds: 30\n", "stabilizationWindowSeconds: -1\n", &expect![]);
-        check("selectPolicy: Min", "selectPolicy: Average", &expect![]);
-        check("tolerance: 0.05", "tolerance: -0.05", &expect![]);
-        check("tolerance: 0.05", "tolerance: 5%", &expect![]);
-        check("type: Percent", "type: percent", &expect![]);
-        check("          value: 50\n", "          value: 0\n", &expect![]);
-        check("          value: 50\n", "", &expect![]);
-        check("periodSeconds: 1800", "periodSeconds: 1801", &expect![]);
-        check("periodSeconds: 1800", "periodSeconds: 0", &expect![]);
-        check("          periodSeconds: 1800\n", "", &expect![]);
-        check_text(&format!("{HEAD}  behavior: {{ scaleDown: {{ policies: [] }} }}\n"), &expect![]);
+        check(
+            "stabilizationWindowSeconds: 3600",
+            "stabilizationWindowSeconds: 3601",
+            &expect![
+                "line 75: `spec.behavior.scaleDown.stabilizationWindowSeconds` must be 0 to 3600, but is 3601"
+            ],
+        );
+        check(
+            "stabilizationWindowSeconds: 30\n",
+            "stabilizationWindowSeconds: -1\n",
+            &expect![
+                "line 64: `spec.behavior.scaleUp.stabilizationWindowSeconds` must be 0 to 3600, but is -1"
+            ],
+        );
+        check(
+            "selectPolicy: Min",
+            "selectPolicy: Average",
+            &expect![[
+                r#"line 65: `spec.behavior.scaleUp.selectPolicy` must be one of Max, Min, Disabled, but is "Average""#
+            ]],
+        );
+        check(
+            "tolerance: 0.05",
+            "tolerance: -0.05",
+            &expect!["line 66: `spec.behavior.scaleUp.tolerance` must be 0 or more, but is -0.05"],
+        );
+        check(
+            "tolerance: 0.05",
+            "tolerance: 5%",
+            &expect![[
+                r#"line 66: `spec.behavior.scaleUp.tolerance` must be a quantity such as 500m, 2, 1.5, 100k or 1Gi, but is "5%""#
+            ]],
+        );
+        check(
+            "type: Percent",
+            "type: percent",
+            &expect![[
+                r#"line 71: `spec.behavior.scaleUp.policies[1].type` must be one of Pods, Percent, but is "percent""#
+            ]],
+        );
+        check(
+            "          value: 50\n",
+            "          value: 0\n",
+            &expect!["line 72: `spec.behavior.scaleUp.policies[1].value` must be at least 1, but is 0"],
+        );
+        check(
+            "          value: 50\n",
+            "",
+            &expect!["line 71: `spec.behavior.scaleUp.policies[1].value` must be given, but is missing"],
+        );
+        check(
+            "periodSeconds: 1800",
+            "periodSeconds: 1801",
+            &expect![
+                "line 73: `spec.behavior.scaleUp.policies[1].periodSeconds` must be 1 to 1800, but is 1801"
+            ],
+        );
+        check(
+            "periodSeconds: 1800",
+            "periodSeconds: 0",
+            &expect![
+                "line 73: `spec.behavior.scaleUp.policies[1].periodSeconds` must be 1 to 1800, but is 0"
+            ],
+        );
+        check(
+            "          periodSeconds: 1800\n",
+            "",
+            &expect![
+                "line 71: `spec.behavior.scaleUp.policies[1].periodSeconds` must be given, but is missing"
+            ],
+        );
+        check_text(
+            &format!("{HEAD}  behavior: {{ scaleDown: {{ policies: [] }} }}\n"),
+            &expect![
+                "line 11: `spec.behavior.scaleDown.policies` must hold at least one policy or be left out, but is empty"
+            ],
+        );
     }
 
     proptest::proptest! {

@@ -199,8 +199,8 @@ mod tests {
     #[test]
     fn what_is_no_quantity_is_none() {
         for text in [
-            "", "-", "+", ".", "m", "Gi", "80%", "1 Gi", " 1", "1gi", "1K", "1mi", "1e", "1e+", "1.2.3", "--1", "1e3Gi",
-            "1Gi1", "0x10", "NaN", "inf", "1,5", "½", "1e1.5",
+            "", "-", "+", ".", "m", "Gi", "80%", "1 Gi", " 1", "1gi", "1K", "1mi", "1e", "1e+", "1.2.3",
+            "--1", "1e3Gi", "1Gi1", "0x10", "NaN", "inf", "1,5", "½", "1e1.5",
         ] {
             assert_eq!(thousandths(text), None, "{text:?}");
         }
@@ -208,7 +208,9 @@ mod tests {
 
     #[test]
     fn numbers_are_digits_times_a_power_of_ten() {
-        for (text, expected) in [("0.1", 0.1), ("100m", 0.1), ("0", 0.0), ("15m", 0.015), ("1Ki", 1024.0), ("-2k", -2000.0)] {
+        for (text, expected) in
+            [("0.1", 0.1), ("100m", 0.1), ("0", 0.0), ("15m", 0.015), ("1Ki", 1024.0), ("-2k", -2000.0)]
+        {
             assert_eq!(number(text), Some(expected), "{text}");
         }
         assert_eq!(number("5 %"), None);

@@ -27,19 +27,23 @@ pub fn read<'de, T: Deserialize<'de>>(document: &Document) -> Result<T, FieldErr
         Ok(typed) => typed,
         Err(error) => {
             let field = track.path().to_string();
-            return Err(document.complaint(if field == "." { "yaml" } else { &field }, plain(&error.to_string())));
+            return Err(
+                document.complaint(if field == "." { "yaml" } else { &field }, plain(&error.to_string()))
+            );
         }
     };
     let Some(field) = unknown.first() else { return Ok(typed) };
     let (parent, name) = field.rsplit_once('.').unwrap_or(("", field));
     let names = names_at::<T>(parent);
-    let near = names
-        .iter()
-        .filter(|known| strsim::damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase()) <= 3)
-        .min_by_key(|known| strsim::damerau_levenshtein(known, name));
-    let hint = near.map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+    let distance = |known: &str| {
+        let (known, name) = (known.to_lowercase(), name.to_lowercase());
+        let is_part = known.contains(&name) || name.contains(&known);
+        if is_part { 1 } else { strsim::damerau_levenshtein(&known, &name) }
+    };
+    let near = names.iter().filter(|known| distance(known) <= 3).min_by_key(|known| distance(known));
+    let hint = near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
     let listed: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    Err(document.complaint(field, format!("is unknown{hint} expected one of {}", listed.join(", "))))
+    Err(document.complaint(field, format!("is unknown, expected one of {}{hint}", listed.join(", "))))
 }
 
 /// A path as the manifest writes it.
@@ -48,7 +52,9 @@ fn written(path: &Path<'_>) -> String {
         Path::Root => String::new(),
         Path::Seq { parent, index } => format!("{}[{index}]", written(parent)),
         Path::Map { parent, key } => below(&written(parent), key),
-        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => written(parent),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            written(parent)
+        }
     }
 }
 
@@ -61,6 +67,7 @@ fn plain(message: &str) -> String {
         return format!("cannot be read: {message}");
     };
     let expected = match expected {
+        "i32" if found.starts_with("integer") => "a whole number of 32 bits",
         "i32" | "i64" | "u32" | "u64" => "a whole number",
         "a string" | "string" => "a text",
         "bool" | "a boolean" => "true or false",
@@ -72,7 +79,9 @@ fn plain(message: &str) -> String {
     };
     let found = match found.split_once(' ') {
         Some(("string", text)) => format!("the text {text}"),
-        Some(("integer" | "floating", text)) => text.trim_start_matches("point ").trim_matches('`').to_owned(),
+        Some(("integer" | "floating", text)) => {
+            text.trim_start_matches("point ").trim_matches('`').to_owned()
+        }
         Some(("boolean", text)) => text.trim_matches('`').to_owned(),
         Some(("unit", _)) => "empty".to_owned(),
         _ if found == "sequence" => "a list".to_owned(),
@@ -146,7 +155,11 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Found> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Found> {
         visitor.visit_newtype_struct(self)
     }
 
