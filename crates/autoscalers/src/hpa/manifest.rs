@@ -10,7 +10,7 @@
 //! not read. Not checked: whether the labels of a selector are well formed, and the group of `scaleTargetRef`.
 
 mod quantity;
-mod typed;
+pub mod typed;
 pub mod yaml;
 
 use std::fmt::{Display, Write as _};

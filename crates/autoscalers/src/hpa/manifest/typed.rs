@@ -27,9 +27,12 @@ pub fn read<'de, T: Deserialize<'de>>(document: &Document) -> Result<T, FieldErr
         Ok(typed) => typed,
         Err(error) => {
             let field = track.path().to_string();
-            return Err(
-                document.complaint(if field == "." { "yaml" } else { &field }, plain(&error.to_string()))
-            );
+            let field = if field == "." { "" } else { &field };
+            let said = error.to_string();
+            return Err(match said.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+                Some(name) => document.complaint(&below(field, name), "must be given, but is missing"),
+                None => document.complaint(if field.is_empty() { "yaml" } else { field }, plain(&said)),
+            });
         }
     };
     let Some(field) = unknown.first() else { return Ok(typed) };
@@ -62,6 +65,11 @@ fn written(path: &Path<'_>) -> String {
 fn plain(message: &str) -> String {
     let place = message.find(" at line ").unwrap_or(message.len());
     let message = &message[..place];
+    if let Some((found, allowed)) =
+        message.strip_prefix("unknown variant `").and_then(|rest| rest.split_once("`, expected "))
+    {
+        return format!("must be {allowed}, but is {found:?}");
+    }
     let rest = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     let Some((found, expected)) = rest.and_then(|rest| rest.split_once(", expected ")) else {
         return format!("cannot be read: {message}");

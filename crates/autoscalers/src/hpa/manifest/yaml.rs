@@ -60,6 +60,11 @@ impl Document {
         }
     }
 
+    /// Whether a field stands in the text.
+    pub fn has(&self, field: &str) -> bool {
+        self.lines.contains_key(field)
+    }
+
     /// A complaint about a field, with its line looked up.
     pub fn complaint(&self, field: &str, problem: impl Into<String>) -> FieldError {
         FieldError { line: self.line(field), field: field.to_owned(), problem: problem.into() }
