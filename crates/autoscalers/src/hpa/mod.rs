@@ -28,8 +28,9 @@ pub mod spec;
 pub use behavior::{Event, Memory, Recommendation};
 pub use pods::{Container, ContainerKind, Group, Phase, Pod, Readiness, Requests, Sample, Why};
 pub use reconcile::{Pass, Reading, Scale, Selector, State, reconcile};
+pub use replicas::{Calculation, Failure, Question, calculate};
 pub use report::Report;
 pub use spec::{
     Behavior, Flags, Metric, Policy, PolicyKind, Resource, ScalingRules, Select, Spec, Target, ToleranceForm,
-    ZeroRule,
+    Tolerances, ZeroRule,
 };

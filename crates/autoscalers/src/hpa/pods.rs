@@ -1,6 +1,112 @@
 //! Which pods count towards a metric, which do not and why, and what they request.
+//!
+//! After `groupPods` and `calculateRequests` of upstream's `replica_calculator.go`, and `PodRequests` of
+//! `component-helpers/resource` for pods with requests as a whole.
 
 use serde::{Deserialize, Serialize};
+
+use super::replicas::Failure;
+use super::spec::{Flags, Resource};
+
+/// How a pod counts towards a metric of which this is its sample; `is_cpu` for metrics of cpu, the only ones that mind
+/// readiness.
+///
+/// A deleted or failed pod is ignored, a pending one unready, one without a sample missing, in this order. Of cpu,
+/// further: no condition `Ready` or no start time is unready; within the initialization period a pod is unready
+/// while it is not ready, and until its sample's window lies wholly after it became ready; later only if it is not
+/// ready and never was, that is, if the condition has not changed since the initial readiness delay.
+pub fn group(pod: &Pod, sample: Option<&Sample>, is_cpu: bool, flags: &Flags, now_seconds: f64) -> Group {
+    if pod.is_deleted {
+        return Group::Ignored(Why::Deleted);
+    }
+    match pod.phase {
+        Phase::Failed => return Group::Ignored(Why::Failed),
+        Phase::Pending => return Group::Unready(Why::Pending),
+        Phase::Running | Phase::Succeeded | Phase::Unknown => {}
+    }
+    let Some(sample) = sample else { return Group::Missing };
+    if !is_cpu {
+        return Group::Ready;
+    }
+    let Some(ready) = pod.ready else { return Group::Unready(Why::NoReadyCondition) };
+    let Some(started) = pod.started_seconds else { return Group::Unready(Why::NoStartTime) };
+    let is_unready = ready.status == Some(false);
+    if started + flags.cpu_initialization_seconds > now_seconds {
+        if is_unready {
+            return Group::Unready(Why::Initializing);
+        }
+        if sample.at_seconds < ready.changed_seconds + sample.window_seconds {
+            return Group::Unready(Why::SampleBeforeReady);
+        }
+    } else if is_unready && started + flags.initial_readiness_seconds > ready.changed_seconds {
+        return Group::Unready(Why::NeverReady);
+    }
+    Group::Ready
+}
+
+/// What the pod at this position requests of a resource, or one container of it, in milli-units.
+///
+/// # Errors
+/// If a container requests nothing of it, or there is no such container.
+pub fn request_milli(
+    pod: &Pod,
+    pod_index: usize,
+    container: Option<&str>,
+    resource: Resource,
+    flags: &Flags,
+) -> Result<i64, Failure> {
+    let is_whole = flags.pod_level_resources
+        && container.is_none()
+        && pod.requests.is_some_and(|requests| requests != Requests::default());
+    if is_whole {
+        return whole_request_milli(pod, resource).ok_or(Failure::NoPodRequest { pod: pod_index });
+    }
+    let mut sum = 0_i64;
+    let running = pod.containers.iter().enumerate().filter(|(_, each)| each.kind != ContainerKind::Init);
+    for (index, each) in running {
+        if container.is_some_and(|name| name != each.name) {
+            continue;
+        }
+        let request = each.requests.milli(resource);
+        let request = request.ok_or(Failure::NoRequest { pod: pod_index, container: index })?;
+        if container.is_some() {
+            return Ok(request); // a name comes once in a pod
+        }
+        sum = sum.wrapping_add(request);
+    }
+    if container.is_some() { Err(Failure::NoContainer { pod: pod_index }) } else { Ok(sum) }
+}
+
+/// What a pod with requests as a whole requests: these where they name the resource, else what its containers need at
+/// once at the most (init containers run one by one, beside the sidecars before them); and the overhead.
+fn whole_request_milli(pod: &Pod, resource: Resource) -> Option<i64> {
+    let whole = pod.requests.and_then(|requests| requests.milli(resource));
+    let requested = whole.or_else(|| {
+        let of = |kind| pod.containers.iter().filter(move |each| each.kind == kind);
+        let add = |sum: Option<i64>, more: Option<i64>| match (sum, more) {
+            (Some(sum), Some(more)) => Some(sum.wrapping_add(more)),
+            (sum, more) => sum.or(more),
+        };
+        let regular =
+            of(ContainerKind::Regular).fold(None, |sum, each| add(sum, each.requests.milli(resource)));
+        let (mut sidecars, mut starting) = (None, None);
+        for each in pod.containers.iter().filter(|each| each.kind != ContainerKind::Regular) {
+            let request = each.requests.milli(resource);
+            let at_once = if each.kind == ContainerKind::Sidecar {
+                sidecars = add(sidecars, request);
+                sidecars
+            } else {
+                add(request, sidecars)
+            };
+            starting = starting.max(at_once);
+        }
+        add(regular, sidecars).max(starting)
+    });
+    match (requested, pod.overhead.milli(resource)) {
+        (Some(requested), Some(overhead)) => Some(requested.wrapping_add(overhead)),
+        (requested, overhead) => requested.or(overhead),
+    }
+}
 
 /// One pod as the API server shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +127,13 @@ pub struct Pod {
     pub requests: Option<Requests>,
     /// `spec.overhead`.
     pub overhead: Requests,
+}
+
+impl Pod {
+    /// Whether its condition `Ready` is `True`.
+    pub fn is_ready(&self) -> bool {
+        self.ready.is_some_and(|ready| ready.status == Some(true))
+    }
 }
 
 /// Where in its life a pod is.
@@ -80,6 +193,16 @@ pub struct Requests {
     pub cpu_milli: Option<i64>,
     /// Thousandths of a byte.
     pub memory_milli: Option<i64>,
+}
+
+impl Requests {
+    /// Of one resource.
+    pub const fn milli(self, resource: Resource) -> Option<i64> {
+        match resource {
+            Resource::Cpu => self.cpu_milli,
+            Resource::Memory => self.memory_milli,
+        }
+    }
 }
 
 /// What the metrics API says of one pod.

@@ -260,6 +260,39 @@ impl Default for Flags {
     }
 }
 
+impl Flags {
+    /// The tolerances of one autoscaler: its own where it may have some, else the controller's.
+    pub fn tolerances(&self, spec: &Spec) -> Tolerances {
+        let behavior = spec.behavior.as_ref().filter(|_| self.configurable_tolerance);
+        Tolerances {
+            up: behavior.and_then(|behavior| behavior.up.tolerance).unwrap_or(self.tolerance),
+            down: behavior.and_then(|behavior| behavior.down.tolerance).unwrap_or(self.tolerance),
+            form: self.tolerance_form,
+        }
+    }
+}
+
+/// How far a ratio may be from 1 without a change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerances {
+    /// Above 1.
+    pub up: f64,
+    /// Below 1.
+    pub down: f64,
+    /// How a ratio is held against them.
+    pub form: ToleranceForm,
+}
+
+impl Tolerances {
+    /// Whether a ratio is so near to 1 that nothing changes; no number never is.
+    pub fn hold(self, ratio: f64) -> bool {
+        match self.form {
+            ToleranceForm::Interval => 1.0 - self.down <= ratio && ratio <= 1.0 + self.up,
+            ToleranceForm::Distance => (1.0 - ratio).abs() <= if ratio < 1.0 { self.down } else { self.up },
+        }
+    }
+}
+
 /// How a ratio is held against the tolerance. The two differ in the last bit: 1.1 is within 0.1 by the first and
 /// outside by the second, since |1 − 1.1| is 0.100 000 000 000 000 09.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
