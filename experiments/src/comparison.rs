@@ -10,6 +10,7 @@ use crate::cli::Engine;
 use crate::figures::{self, Lane, Outcome, World};
 use crate::recorder::Recorder;
 use crate::report::{Report, Table, dollars, number, percent, seconds};
+use crate::runs;
 use crate::scenarios::Study;
 use crate::scores::{Cell, LEVEL, RunRow};
 
@@ -74,7 +75,8 @@ pub fn parameters(report: &mut Report, study: &Study, controllers: &[NamedContro
         .iter()
         .filter_map(|named| {
             let table = effective_parameters(named, &scenario.controllers);
-            let values: Vec<String> = table.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            let values: Vec<String> =
+                table.iter().map(|(name, value)| parameter(named, name, value)).collect();
             (!values.is_empty()).then(|| format!("`{}`: {}", named.name, values.join(", ")))
         })
         .collect();
@@ -84,6 +86,18 @@ pub fn parameters(report: &mut Report, study: &Study, controllers: &[NamedContro
     } else {
         format!("Not as by default ({source}): {}. All else: documented defaults.", set.join("; "))
     });
+}
+
+/// A parameter as it is written; of a text of many lines what it is called, and its hash.
+fn parameter(named: &NamedController, name: &str, value: &toml::Value) -> String {
+    match (value, &named.manifest_file) {
+        (toml::Value::String(text), file) if text.contains('\n') => {
+            let hash = &runs::hash(&[text.as_bytes()])[..12];
+            let file = file.as_deref().filter(|_| name == "manifest").unwrap_or("a text");
+            format!("{name} = {file} (hash {hash})")
+        }
+        _ => format!("{name} = {value}"),
+    }
 }
 
 /// Figures of one scenario.

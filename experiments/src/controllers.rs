@@ -1,6 +1,7 @@
 //! Which controllers are compared: the catalog, what is run by default, and what the user chose.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use tidegate_autoscalers::{Catalog, NamedController};
@@ -26,9 +27,7 @@ pub fn chosen(choice: &Choice, catalog: &Catalog) -> anyhow::Result<Vec<NamedCon
     let shown = if choice.full || !choice.controller.is_empty() { &kinds[..] } else { &DEFAULT[..] };
     let mut known: Vec<NamedController> = shown.iter().map(|kind| NamedController::of_kind(kind)).collect();
     if let Some(path) = &choice.controllers {
-        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let own = catalog.read_controllers(&text).with_context(|| path.display().to_string())?;
-        for controller in own {
+        for controller in own(path, catalog)? {
             match known.iter_mut().find(|known| known.name == controller.name) {
                 Some(place) => *place = controller,
                 None => known.push(controller),
@@ -50,6 +49,20 @@ pub fn chosen(choice: &Choice, catalog: &Catalog) -> anyhow::Result<Vec<NamedCon
         chosen.push(controller.clone());
     }
     Ok(chosen)
+}
+
+/// The controllers of a user's file. The manifests that it names with `hpa` lie where it lies.
+///
+/// # Errors
+/// If a file cannot be read or is wrong.
+pub fn own(path: &Path, catalog: &Catalog) -> anyhow::Result<Vec<NamedController>> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut read = |file: &str| {
+        fs::read_to_string(folder.join(file))
+            .map_err(|error| format!("{}: {error}", folder.join(file).display()))
+    };
+    catalog.read_controllers_with(&text, &mut read).with_context(|| path.display().to_string())
 }
 
 /// The baseline's position among the controllers.

@@ -20,6 +20,7 @@ pub mod cli;
 pub mod comparison;
 pub mod controllers;
 pub mod engine;
+pub mod explain;
 pub mod figures;
 pub mod fleet;
 pub mod manifest;

@@ -208,7 +208,11 @@ pub fn chosen(choice: &Choice) -> anyhow::Result<Vec<Study>> {
     Ok(studies)
 }
 
-fn named(name: &str, smoke: bool) -> anyhow::Result<Study> {
+/// One built-in scenario, or one of a file whose name ends in `.toml`.
+///
+/// # Errors
+/// If it is neither, or the file is wrong.
+pub fn named(name: &str, smoke: bool) -> anyhow::Result<Study> {
     let is_file = Path::new(name).extension().is_some_and(|extension| extension == "toml");
     if is_file {
         let text = fs::read_to_string(name).with_context(|| name.to_owned())?;

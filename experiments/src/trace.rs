@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use chrono::{Days, NaiveDate};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime};
 use tidegate_core::scenario::{Recorded, Workload};
 use tidegate_core::{SECONDS_PER_DAY, Scenario};
 use tidegate_workload::trace::{Trace, TraceKind, TraceOptions, read_trace};
@@ -33,6 +33,9 @@ const USERS_A_DAY: f64 = 1.8e6;
 
 /// A day with less than this observed is left out; a call centre that closes at night is not.
 const OBSERVED_MIN: f64 = 0.5;
+
+/// Times below this (in 1973) are seconds since anything, above it since 1970.
+const UNIX_MIN_SECONDS: f64 = 1e8;
 
 const TICK_SECONDS: f64 = 15.0;
 const WARM_UP_TICKS: usize = 80;
@@ -57,18 +60,63 @@ struct Series {
 /// # Errors
 /// If the file cannot be read as a trace, or holds too little.
 pub fn study(path: &Path, column: Option<&str>, ticks_max: Option<u32>) -> anyhow::Result<Study> {
+    of_file(path, column, Cut::Days { ticks_max })
+}
+
+/// One world that is the whole trace, on the same service as [`study`] makes for it.
+///
+/// # Errors
+/// If the file cannot be read as a trace, or holds too little.
+pub fn whole(path: &Path, column: Option<&str>) -> anyhow::Result<Study> {
+    of_file(path, column, Cut::Whole)
+}
+
+/// A scenario with the trace as it is in place of its own demand, as long as the trace lasts.
+///
+/// # Errors
+/// If the file cannot be read as a trace, or lasts no tick.
+pub fn on(scenario: &Scenario, path: &Path, column: Option<&str>) -> anyhow::Result<Scenario> {
+    let shown = path.display().to_string();
+    let bytes = fs::read(path).with_context(|| shown.clone())?;
+    let trace = read_trace(&bytes, &options(column)).with_context(|| shown.clone())?;
+    let Scenario { tick_seconds, warm_up_ticks, .. } = *scenario;
+    let horizon_ticks = (trace.seconds() / tick_seconds) as u32;
+    ensure!(horizon_ticks > 0, "{shown}: the trace spans {} s, less than a tick", number(trace.seconds()));
+    let rates = Cumulative::new(&Series::of(&trace)).ticks(Grid {
+        start_seconds: 0.0,
+        tick_seconds,
+        warm_up_ticks: warm_up_ticks as usize,
+        horizon_ticks: horizon_ticks as usize,
+    });
+    let workload = Workload::Recorded(Recorded {
+        requests_per_second: rates.into(),
+        step_seconds: tick_seconds,
+        arrivals_seconds: None,
+    });
+    let mut scenario = Scenario { workload, horizon_ticks, ..scenario.clone() };
+    if let Some(start) = start_of(&trace) {
+        scenario.calendar.start = start.and_utc();
+    }
+    Ok(scenario)
+}
+
+/// What of a trace makes a world.
+#[derive(Clone, Copy)]
+enum Cut {
+    /// Each day, or its first ticks.
+    Days { ticks_max: Option<u32> },
+    /// All of it.
+    Whole,
+}
+
+fn of_file(path: &Path, column: Option<&str>, cut: Cut) -> anyhow::Result<Study> {
     let shown = path.display().to_string();
     let bytes = fs::read(path).with_context(|| shown.clone())?;
     let trace = read_trace(&bytes, &options(column)).with_context(|| shown.clone())?;
     let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let name = if name.is_empty() { "trace".to_owned() } else { name };
-    let series = Series {
-        users_per_second: trace.counts.iter().map(|count| count / trace.step_seconds).collect(),
-        observed: trace.observed.clone(),
-        step_seconds: trace.step_seconds,
-    };
-    let mut study = of_series(&name, &series, ticks_max).with_context(|| shown)?;
+    let mut study = of_series(&name, &Series::of(&trace), cut, start_of(&trace)).with_context(|| shown)?;
     study.notes.insert(0, understood(&trace));
     study.hash = runs::hash(&[study.hash.as_bytes(), &bytes, column.unwrap_or_default().as_bytes()]);
     Ok(study)
@@ -85,6 +133,14 @@ pub fn recorded(bytes: &[u8], column: Option<&str>) -> anyhow::Result<Recorded> 
 
 fn options(column: Option<&str>) -> TraceOptions {
     TraceOptions { value_column: column.map(str::to_owned), ..TraceOptions::default() }
+}
+
+/// When a trace with time stamps starts; of one that counts seconds nobody knows.
+fn start_of(trace: &Trace) -> Option<NaiveDateTime> {
+    let is_unix = trace.first_seconds >= UNIX_MIN_SECONDS;
+    DateTime::from_timestamp_secs(trace.first_seconds as i64)
+        .filter(|_| is_unix)
+        .map(|start| start.naive_utc())
 }
 
 /// What was made of the file, so that a misunderstanding is seen.
@@ -113,7 +169,12 @@ fn understood(trace: &Trace) -> String {
 }
 
 /// The days of a series, and the service that they are tried on.
-fn of_series(name: &str, series: &Series, ticks_max: Option<u32>) -> anyhow::Result<Study> {
+fn of_series(
+    name: &str,
+    series: &Series,
+    cut: Cut,
+    whole_start: Option<NaiveDateTime>,
+) -> anyhow::Result<Study> {
     let span_seconds = series.users_per_second.len() as f64 * series.step_seconds;
     ensure!(
         span_seconds >= 60.0,
@@ -132,7 +193,7 @@ fn of_series(name: &str, series: &Series, ticks_max: Option<u32>) -> anyhow::Res
         n => days.split_at(n / 2),
     };
 
-    let rates = |day: usize| users.ticks(day as f64 * SECONDS_PER_DAY, horizon_ticks);
+    let rates = |day: usize| users.ticks(Grid::of_day(day, horizon_ticks));
     let mean = |day: &usize| tidegate_stats::mean(&rates(*day)[WARM_UP_TICKS..]);
     let busiest = days.iter().map(mean).fold(0.0, f64::max);
     let factor = USERS_A_DAY / SECONDS_PER_DAY / busiest;
@@ -149,14 +210,19 @@ fn of_series(name: &str, series: &Series, ticks_max: Option<u32>) -> anyhow::Res
 
     let summary =
         format!("The demand of {name} on a service that needs about {REPLICAS_AT_PEAK} replicas at its peak");
-    let ticks = ticks_max.map_or(horizon_ticks, |most| horizon_ticks.min(most as usize));
+    let ticks = match cut {
+        Cut::Days { ticks_max } => ticks_max.map_or(horizon_ticks, |most| horizon_ticks.min(most as usize)),
+        Cut::Whole => (span_seconds / TICK_SECONDS) as usize,
+    };
+    let monday = NaiveDate::from_ymd_opt(2025, 3, 3).expect("a date").and_time(NaiveTime::MIN);
     let scenario = |day: &usize| -> anyhow::Result<Arc<Scenario>> {
-        let start = NaiveDate::from_ymd_opt(2025, 3, 3).expect("a date") + Days::new(*day as u64);
+        let start =
+            whole_start.filter(|_| matches!(cut, Cut::Whole)).unwrap_or(monday + Days::new(*day as u64));
         let text = filled(&[
             ("name", name.to_owned()),
             ("summary", summary.clone()),
             ("horizon_ticks", ticks.to_string()),
-            ("start", format!("{start}T00:00:00")),
+            ("start", start.format("%Y-%m-%dT%H:%M:%S").to_string()),
             ("mean_requests_per_second", rounded(training_mean)),
             ("work_seconds", rounded(work_seconds)),
             ("timeout_seconds", rounded((20.0 * work_seconds).max(5.0))),
@@ -166,7 +232,7 @@ fn of_series(name: &str, series: &Series, ticks_max: Option<u32>) -> anyhow::Res
         ]);
         let mut scenario = Scenario::parse(&text).context("the template for traces")?;
         let rates: Arc<[f64]> =
-            rates(*day).iter().take(WARM_UP_TICKS + ticks).map(|rate| rate * factor).collect();
+            users.ticks(Grid::of_day(*day, ticks)).iter().map(|rate| rate * factor).collect();
         scenario.workload = Workload::Recorded(Recorded {
             requests_per_second: rates,
             step_seconds: TICK_SECONDS,
@@ -206,10 +272,20 @@ fn of_series(name: &str, series: &Series, ticks_max: Option<u32>) -> anyhow::Res
         ));
     }
     let hash = runs::hash(&[TEMPLATE.as_bytes(), &(ticks as u64).to_le_bytes()]);
+    let (training, evaluation) =
+        if matches!(cut, Cut::Whole) { (&[0][..], &[0][..]) } else { (training, evaluation) };
     Ok(Study::of_days(name, &summary, hash, notes, scenarios(training)?, scenarios(evaluation)?))
 }
 
 impl Series {
+    fn of(trace: &Trace) -> Self {
+        Self {
+            users_per_second: trace.counts.iter().map(|count| count / trace.step_seconds).collect(),
+            observed: trace.observed.clone(),
+            step_seconds: trace.step_seconds,
+        }
+    }
+
     fn is_usable(&self, day: usize, horizon_ticks: usize) -> bool {
         let at = |seconds: f64| ((seconds / self.step_seconds) as usize).min(self.observed.len());
         let start = day as f64 * SECONDS_PER_DAY;
@@ -243,13 +319,35 @@ impl Cumulative {
         self.users[step] + (steps - step as f64) * (self.users[step + 1] - self.users[step])
     }
 
-    /// Rates in the ticks of a run that counts from `start_seconds` on, warm-up included.
-    fn ticks(&self, start_seconds: f64, horizon_ticks: usize) -> Vec<f64> {
-        let begin = start_seconds - WARM_UP_TICKS as f64 * TICK_SECONDS;
-        let at = |tick: usize| self.at(begin + tick as f64 * TICK_SECONDS);
-        (0..WARM_UP_TICKS + horizon_ticks)
-            .map(|tick| ((at(tick + 1) - at(tick)) / TICK_SECONDS).max(0.0))
+    /// Rates in the ticks of a run.
+    fn ticks(&self, grid: Grid) -> Vec<f64> {
+        let Grid { start_seconds, tick_seconds, warm_up_ticks, horizon_ticks } = grid;
+        let begin = start_seconds - warm_up_ticks as f64 * tick_seconds;
+        let at = |tick: usize| self.at(begin + tick as f64 * tick_seconds);
+        (0..warm_up_ticks + horizon_ticks)
+            .map(|tick| ((at(tick + 1) - at(tick)) / tick_seconds).max(0.0))
             .collect()
+    }
+}
+
+/// The ticks of a run that counts from `start_seconds` of the trace on; the warm-up lies before.
+#[derive(Clone, Copy)]
+struct Grid {
+    start_seconds: f64,
+    tick_seconds: f64,
+    warm_up_ticks: usize,
+    horizon_ticks: usize,
+}
+
+impl Grid {
+    /// That of a run on the template's service.
+    fn of_day(day: usize, horizon_ticks: usize) -> Self {
+        Self {
+            start_seconds: day as f64 * SECONDS_PER_DAY,
+            tick_seconds: TICK_SECONDS,
+            warm_up_ticks: WARM_UP_TICKS,
+            horizon_ticks,
+        }
     }
 }
 
@@ -268,6 +366,8 @@ mod tests {
     use tidegate_core::Split;
 
     use super::*;
+
+    const DAYS: Cut = Cut::Days { ticks_max: None };
 
     /// So many days of hourly steps; each day is one user a second higher than the one before, with a noon that is
     /// twice as high as the rest.
@@ -289,7 +389,7 @@ mod tests {
 
     #[test]
     fn days_are_split_in_time_and_keep_their_users() {
-        let study = of_series("t", &hourly(4), None).expect("four days");
+        let study = of_series("t", &hourly(4), DAYS, None).expect("four days");
         assert_eq!((study.n_worlds(Split::Training, 99), study.n_worlds(Split::Evaluation, 99)), (2, 2));
         // The busiest day has its 1.8 million, the third day three quarters of that.
         let users = |index| {
@@ -307,7 +407,7 @@ mod tests {
     /// The training part decides on the service: the peak of its second day, four times the first day's base rate.
     #[test]
     fn the_training_peak_needs_the_replicas_it_was_made_for() {
-        let study = of_series("t", &hourly(4), None).expect("four days");
+        let study = of_series("t", &hourly(4), DAYS, None).expect("four days");
         let peak = rates(&study, Split::Training, 1).into_iter().fold(0.0, f64::max);
         let scenario = study.scenario();
         let replicas = peak * scenario.work.mean() / CONCURRENCY / UTILIZATION_AT_PEAK;
@@ -316,12 +416,30 @@ mod tests {
         approx::assert_relative_eq!(evaluation, 2.0 * peak, max_relative = 1e-9);
     }
 
+    /// The whole is the days one after the other, on the service of the days, at the trace's own time.
+    #[test]
+    fn the_whole_trace_is_its_days_on_the_same_service() {
+        let days = of_series("t", &hourly(4), DAYS, None).expect("four days");
+        let start = NaiveDate::from_ymd_opt(2024, 2, 29).and_then(|day| day.and_hms_opt(6, 0, 0));
+        let whole = of_series("t", &hourly(4), Cut::Whole, start).expect("four days");
+        let all = rates(&whole, Split::Evaluation, 0);
+        assert_eq!(whole.scenario().horizon_ticks, 4 * 5760);
+        assert_eq!(whole.scenario().work, days.scenario().work);
+        for (index, day) in [2, 3].into_iter().enumerate() {
+            let of_day = rates(&days, Split::Evaluation, index as u64);
+            let begin = day * 5760;
+            assert_eq!(all[begin..begin + of_day.len()], of_day);
+        }
+        let calendar = whole.scenario().calendar;
+        assert_eq!(calendar.at(1200.0).to_rfc3339(), "2024-02-29T06:00:00+00:00");
+    }
+
     #[test]
     fn a_short_trace_is_one_run_and_a_hole_is_left_out() {
         let mut short = hourly(1);
         short.users_per_second.truncate(5);
         short.observed.truncate(5);
-        let study = of_series("t", &short, None).expect("five hours");
+        let study = of_series("t", &short, DAYS, None).expect("five hours");
         assert_eq!(study.n_worlds(Split::Evaluation, 20), 1);
         assert_eq!(study.scenario().horizon_ticks, 1200);
         let first = rates(&study, Split::Evaluation, 0);
@@ -329,12 +447,12 @@ mod tests {
 
         let mut holed = hourly(4);
         holed.observed[24..40].fill(false);
-        let study = of_series("t", &holed, None).expect("three days");
+        let study = of_series("t", &holed, DAYS, None).expect("three days");
         assert_eq!((study.n_worlds(Split::Training, 99), study.n_worlds(Split::Evaluation, 99)), (1, 2));
         assert!(study.notes.iter().any(|note| note.contains("; 1 left out")), "{:?}", study.notes);
 
         holed.users_per_second.fill(0.0);
-        let error = of_series("t", &holed, None).expect_err("nobody ever came").to_string();
+        let error = of_series("t", &holed, DAYS, None).expect_err("nobody ever came").to_string();
         assert_eq!(error, "no day of the trace is observed for 50.0 % and has users");
     }
 }

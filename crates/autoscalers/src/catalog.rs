@@ -14,7 +14,9 @@ use tidegate_core::{Controller, OperatorFacts};
 use toml::{Table, Value};
 
 use crate::rule::wrong;
-use crate::{fixed, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing, threshold};
+use crate::{
+    fixed, hpa, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing, threshold,
+};
 
 /// A controller ready to run.
 pub type BoxedController = Box<dyn Controller + Send>;
@@ -204,12 +206,20 @@ pub struct NamedController {
     pub parameters: Table,
     /// Where they stand in the file they came from, for example `controllers[2]`; a complaint starts with it.
     pub path: String,
+    /// The file that `hpa` names, whose text is the parameter `manifest`.
+    pub manifest_file: Option<String>,
 }
 
 impl NamedController {
     /// A controller with the defaults of its kind, called like it.
     pub fn of_kind(kind: &str) -> Self {
-        Self { name: kind.into(), kind: kind.into(), parameters: Table::new(), path: kind.into() }
+        Self {
+            name: kind.into(),
+            kind: kind.into(),
+            parameters: Table::new(),
+            path: kind.into(),
+            manifest_file: None,
+        }
     }
 
     /// The same by another name.
@@ -324,12 +334,26 @@ impl Catalog {
         Ok(())
     }
 
-    /// Reads a file of controllers: tables `[[controllers]]` with `name`, `kind` and parameters.
+    /// Reads a file of controllers: tables `[[controllers]]` with `name`, `kind` and parameters. One with `hpa`, the
+    /// name of a manifest's file, is refused; [`Catalog::read_controllers_with`] takes it.
     ///
     /// # Errors
     /// With line and field, if the text is no TOML, a kind is unknown, a name comes twice, or a parameter is wrong
     /// by itself (what must fit the service is checked when it is built).
     pub fn read_controllers(&self, text: &str) -> Result<Vec<NamedController>, FieldError> {
+        self.read_controllers_with(text, &mut |_| Err("no files are read here".into()))
+    }
+
+    /// The same, where `read` gives the text of the manifest's file that `hpa` names. Such a controller is of kind
+    /// `hpa`, whether it says so or not, and the text becomes its parameter `manifest`.
+    ///
+    /// # Errors
+    /// As [`Catalog::read_controllers`], and if a manifest cannot be read or is wrong.
+    pub fn read_controllers_with(
+        &self,
+        text: &str,
+        read: &mut dyn FnMut(&str) -> Result<String, String>,
+    ) -> Result<Vec<NamedController>, FieldError> {
         let file: ControllersFile = read_toml(text)?;
         if file.controllers.is_empty() {
             return Err(located(text, "controllers", "must list at least one controller, but is empty"));
@@ -346,13 +370,14 @@ impl Catalog {
                 let problem = format!("must differ from the others', but {name:?} comes twice");
                 return Err(located(text, &join(&path, "name"), problem));
             }
+            let manifest_file = take_manifest(&mut parameters, &path, text, read)?;
             let kind = take_string(&mut parameters, "kind", &path, text)?;
             let in_file = |error: FieldError| {
                 let field = join(&path, &error.field);
                 FieldError { line: find_line(text, &field), field, ..error }
             };
             (self.find(&kind).map_err(in_file)?.check)(&parameters).map_err(in_file)?;
-            controllers.push(NamedController { name, kind, parameters, path });
+            controllers.push(NamedController { name, kind, parameters, path, manifest_file });
         }
         Ok(controllers)
     }
@@ -380,6 +405,39 @@ pub fn effective_parameters(controller: &NamedController, scenario: &Table) -> T
 #[serde(deny_unknown_fields)]
 struct ControllersFile {
     controllers: Vec<Table>,
+}
+
+/// Puts the text of the manifest that `hpa` names in its place; its name, if there is one.
+fn take_manifest(
+    table: &mut Table,
+    path: &str,
+    text: &str,
+    read: &mut dyn FnMut(&str) -> Result<String, String>,
+) -> Result<Option<String>, FieldError> {
+    if !table.contains_key("hpa") {
+        return Ok(None);
+    }
+    let file = take_string(table, "hpa", path, text)?;
+    let complaint = |field: &str, problem: String| Err(located(text, &join(path, field), problem));
+    match table.get("kind") {
+        None => table.insert("kind".into(), "hpa".into()),
+        Some(Value::String(kind)) if kind == "hpa" => None,
+        Some(other) => {
+            return complaint("kind", format!("must be \"hpa\" or left out beside `hpa`, but is {other}"));
+        }
+    };
+    if table.contains_key("manifest") {
+        return complaint("manifest", "must not stand beside `hpa`, which is a manifest, too".into());
+    }
+    let manifest = match read(&file) {
+        Ok(manifest) => manifest,
+        Err(why) => return complaint("hpa", format!("cannot be read: {why}")),
+    };
+    if let Err(error) = hpa::manifest::read(&manifest) {
+        return complaint("hpa", format!("is wrong: {file}: {error}"));
+    }
+    table.insert("manifest".into(), manifest.into());
+    Ok(Some(file))
 }
 
 fn take_string(table: &mut Table, field: &str, path: &str, text: &str) -> Result<String, FieldError> {

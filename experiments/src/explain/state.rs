@@ -13,8 +13,8 @@ use serde::{Deserialize, Deserializer, de};
 use tidegate_autoscalers::hpa::manifest::yaml::Document;
 use tidegate_autoscalers::hpa::manifest::{Manifest, thousandths, typed};
 use tidegate_autoscalers::hpa::{
-    Container, ContainerKind, Event, Flags, Memory, Metric, Phase, Pod, Reading, Readiness, Recommendation, Requests,
-    Resource, Sample, ToleranceForm, ZeroRule,
+    Container, ContainerKind, Event, Flags, Memory, Metric, Phase, Pod, Readiness, Reading, Recommendation,
+    Requests, Resource, Sample, ToleranceForm, ZeroRule,
 };
 use tidegate_core::locate::FieldError;
 
@@ -250,7 +250,9 @@ impl<'de> Deserialize<'de> for Time {
 }
 
 /// Tells "left out" (none) from "null" (some none).
-fn written<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+fn written<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -291,7 +293,10 @@ impl Situation {
 
     /// A time on the clock of the file, as text: of day where it has one.
     pub fn shown(&self, seconds: f64) -> String {
-        let time = self.is_clock.then(|| DateTime::from_timestamp_millis((seconds * 1000.0).round() as i64)).flatten();
+        let time = self
+            .is_clock
+            .then(|| DateTime::from_timestamp_millis((seconds * 1000.0).round() as i64))
+            .flatten();
         time.map_or_else(
             || format!("{} s", crate::report::number(seconds)),
             |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
@@ -312,17 +317,23 @@ impl Reader<'_> {
     fn situation(&self) -> Checked<Situation> {
         let file = self.file;
         let now_seconds = self.time("now", file.now)?;
-        for (field, replicas) in [("specReplicas", Some(file.spec_replicas)), ("statusReplicas", file.status_replicas)] {
+        for (field, replicas) in
+            [("specReplicas", Some(file.spec_replicas)), ("statusReplicas", file.status_replicas)]
+        {
             if replicas.is_some_and(|replicas| replicas < 0) {
                 return Err(self.wrong(field, "0 or more", replicas.unwrap_or_default()));
             }
         }
         let pods = file.pods.iter().enumerate();
-        let pods = pods.map(|(index, pod)| self.pod(index, pod, now_seconds)).collect::<Checked<Vec<Pod>>>()?;
+        let pods =
+            pods.map(|(index, pod)| self.pod(index, pod, now_seconds)).collect::<Checked<Vec<Pod>>>()?;
         for (index, pod) in pods.iter().enumerate() {
             if pods[..index].iter().any(|other| other.name == pod.name) {
                 let field = format!("pods[{index}].name");
-                return Err(self.document.complaint(&field, format!("must differ from the others', but {:?} comes twice", pod.name)));
+                return Err(self.document.complaint(
+                    &field,
+                    format!("must differ from the others', but {:?} comes twice", pod.name),
+                ));
             }
         }
         Ok(Situation {
@@ -403,7 +414,8 @@ impl Reader<'_> {
             return Ok(Reading { failure: Some(Cow::Owned(error.clone())), ..Reading::default() });
         }
         let values = |list: &str, values: &BTreeMap<String, Values>| -> Checked<Reading> {
-            let Some((key, values)) = values.get_key_value(&path).or_else(|| values.get_key_value(name)) else {
+            let Some((key, values)) = values.get_key_value(&path).or_else(|| values.get_key_value(name))
+            else {
                 let problem = format!(
                     "must give {name:?}, which `{path}` looks at, but does not; say what it is, or under `errors` why it \
                      cannot be had"
@@ -440,7 +452,11 @@ impl Reader<'_> {
                 self.file.external.keys().collect(),
                 known(&|metric| matches!(metric, Metric::External { .. })),
             ),
-            ("objects", self.file.objects.keys().collect(), known(&|metric| matches!(metric, Metric::Object { .. }))),
+            (
+                "objects",
+                self.file.objects.keys().collect(),
+                known(&|metric| matches!(metric, Metric::Object { .. })),
+            ),
             ("errors", self.file.errors.keys().collect(), known(&|_| true)),
         ];
         for (list, keys, known) in lists {
@@ -459,7 +475,13 @@ impl Reader<'_> {
 
     /// As the metrics client makes it: of a resource the sum over the containers that are measured, if each is measured
     /// in that resource.
-    fn sample(&self, index: usize, pod: &PodFile, metric: &Metric, now_seconds: f64) -> Checked<Option<Sample>> {
+    fn sample(
+        &self,
+        index: usize,
+        pod: &PodFile,
+        metric: &Metric,
+        now_seconds: f64,
+    ) -> Checked<Option<Sample>> {
         let at = |name: &str| format!("pods[{index}].{name}");
         let milli = match metric {
             Metric::Pods { name, .. } => pod
@@ -481,7 +503,13 @@ impl Reader<'_> {
         Ok(milli.map(|milli| Sample { milli, at_seconds, window_seconds }))
     }
 
-    fn usage(&self, index: usize, pod: &PodFile, resource: Resource, of: Option<&str>) -> Checked<Option<i64>> {
+    fn usage(
+        &self,
+        index: usize,
+        pod: &PodFile,
+        resource: Resource,
+        of: Option<&str>,
+    ) -> Checked<Option<i64>> {
         let mut sum = None;
         for (place, container) in pod.containers.iter().enumerate() {
             let Some(usage) = &container.usage else { continue };
@@ -524,7 +552,8 @@ impl Reader<'_> {
             })?;
             events.push(Event { change, at_seconds, is_outdated: false });
         }
-        memory.last_scale_seconds = file.last_scale_at.map(|time| self.past("lastScaleAt", time)).transpose()?;
+        memory.last_scale_seconds =
+            file.last_scale_at.map(|time| self.past("lastScaleAt", time)).transpose()?;
         Ok(memory)
     }
 
@@ -573,7 +602,10 @@ impl Reader<'_> {
         let milli = |name: &str, value: &Option<Quantity>| {
             value.as_ref().map(|value| self.quantity(&format!("{at}.{name}"), value)).transpose()
         };
-        Ok(Requests { cpu_milli: milli("cpu", &amounts.cpu)?, memory_milli: milli("memory", &amounts.memory)? })
+        Ok(Requests {
+            cpu_milli: milli("cpu", &amounts.cpu)?,
+            memory_milli: milli("memory", &amounts.memory)?,
+        })
     }
 
     /// A quantity that is not negative, in thousandths.
@@ -588,7 +620,8 @@ impl Reader<'_> {
     fn past(&self, field: &str, time: Time) -> Checked<f64> {
         let (seconds, now) = (self.time(field, time)?, self.time("now", self.file.now)?);
         if seconds > now {
-            let problem = format!("must not be after `now`, but is {} s later", crate::report::number(seconds - now));
+            let problem =
+                format!("must not be after `now`, but is {} s later", crate::report::number(seconds - now));
             return Err(self.document.complaint(field, problem));
         }
         Ok(seconds)
