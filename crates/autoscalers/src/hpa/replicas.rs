@@ -299,7 +299,7 @@ fn per_pod(
     if let Some(failure) = no_request {
         return Err(failure);
     }
-    let (ratio, utilization_percent, usage_milli) = measure.ratio(sums)?;
+    let (ratio, utilization_percent, usage_milli) = measure.ratio(sums, counts.strays)?;
     let result = |replicas, filled, because| {
         Ok(Calculation { replicas, utilization_percent, usage_milli, ratio, counts, filled, because })
     };
@@ -320,7 +320,7 @@ fn per_pod(
     if with_unready {
         sums = sums.and(unready);
     }
-    let (second, _, _) = measure.ratio(sums)?;
+    let (second, _, _) = measure.ratio(sums, counts.strays)?;
     let filled = Some(Filled { missing_milli, with_unready, samples: sums.pods, ratio: second });
     if tolerances.hold(second) {
         return result(current, filled, Because::FilledWithinTolerance);
@@ -336,18 +336,22 @@ fn per_pod(
 }
 
 impl Measure<'_> {
-    /// Usage over target, utilization, mean usage.
-    fn ratio(self, sums: Sums) -> Result<(f64, Option<i32>, i64), Failure> {
-        let mean = sums.usage_milli / sums.pods as i64;
+    /// Usage over target, utilization, mean usage; the latter without the `n_strays` pods that have no request, where
+    /// requests count.
+    fn ratio(self, sums: Sums, n_strays: usize) -> Result<(f64, Option<i32>, i64), Failure> {
         match self {
             Self::Share { percent, .. } => {
                 if sums.request_milli == 0 {
                     return Err(Failure::NoMatch);
                 }
+                let mean = sums.usage_milli / (sums.pods - n_strays).max(1) as i64;
                 let utilization = sums.usage_milli.wrapping_mul(100).wrapping_div(sums.request_milli) as i32;
                 Ok((f64::from(utilization) / f64::from(percent), Some(utilization), mean))
             }
-            Self::Mean { milli, .. } => Ok((mean as f64 / milli as f64, None, mean)),
+            Self::Mean { milli, .. } => {
+                let mean = sums.usage_milli / sums.pods as i64;
+                Ok((mean as f64 / milli as f64, None, mean))
+            }
         }
     }
 }
