@@ -18,6 +18,7 @@
 //! specs do not, because they are read from manifests.
 
 pub mod behavior;
+pub mod manifest;
 pub mod pods;
 pub mod reconcile;
 pub mod replicas;
