@@ -14,7 +14,9 @@ use tidegate_core::{Controller, OperatorFacts};
 use toml::{Table, Value};
 
 use crate::rule::wrong;
-use crate::{fixed, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing, threshold};
+use crate::{
+    fixed, hpa, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing, threshold,
+};
 
 /// A controller ready to run.
 pub type BoxedController = Box<dyn Controller + Send>;
@@ -253,6 +255,7 @@ impl Catalog {
                 Kind::of::<scheduled::Scheduled>(),
                 Kind::of::<queue_depth::QueueDepth>(),
                 Kind::of::<square_root_staffing::SquareRootStaffing>(),
+                Kind::of::<hpa::Hpa>(),
             ],
         }
     }
@@ -459,6 +462,7 @@ mod tests {
         check::<scheduled::Scheduled>();
         check::<queue_depth::QueueDepth>();
         check::<square_root_staffing::SquareRootStaffing>();
+        check::<hpa::Hpa>();
     }
 
     #[test]

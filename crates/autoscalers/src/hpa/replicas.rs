@@ -344,12 +344,12 @@ impl Measure<'_> {
                 if sums.request_milli == 0 {
                     return Err(Failure::NoMatch);
                 }
-                let mean = sums.usage_milli / (sums.pods - n_strays).max(1) as i64;
+                let mean = sums.usage_milli / whole(sums.pods - n_strays).max(1);
                 let utilization = sums.usage_milli.wrapping_mul(100).wrapping_div(sums.request_milli) as i32;
                 Ok((f64::from(utilization) / f64::from(percent), Some(utilization), mean))
             }
             Self::Mean { milli, .. } => {
-                let mean = sums.usage_milli / sums.pods as i64;
+                let mean = sums.usage_milli / whole(sums.pods);
                 Ok((mean as f64 / milli as f64, None, mean))
             }
         }
@@ -443,4 +443,8 @@ fn average(value: i64, observed: i32) -> i64 {
 
 fn rounded_up(replicas: f64) -> i32 {
     replicas.ceil() as i32
+}
+
+fn whole(n: usize) -> i64 {
+    i64::try_from(n).expect("pods fit into memory")
 }
