@@ -229,7 +229,8 @@ impl Rule for Hpa {
 
     const ABOUT: About = About {
         kind: "hpa",
-        summary: "The Kubernetes horizontal pod autoscaler, autoscaling/v2, with its pods, conditions and behavior.",
+        summary: "The Kubernetes horizontal pod autoscaler, autoscaling/v2, with its pods, \
+                  conditions and behavior.",
         source: "kubernetes/kubernetes pkg/controller/podautoscaler (1.33 and later)",
         parameters: &[
             Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
@@ -262,67 +263,75 @@ impl Rule for Hpa {
                 "up_window_seconds",
                 "s",
                 "(0)",
-                "`behavior.scaleUp.stabilizationWindowSeconds`. Any parameter from here to `down_period_seconds` \
-                 makes a `behavior`; without one the older rules apply.",
-            ),
+                "`behavior.scaleUp.stabilizationWindowSeconds`. Any parameter from here to \
+                 `down_period_seconds` makes a `behavior`; without one the older rules apply.",
+            )
+            .searched(Search::Count { low: 1, high: 600 }),
             Parameter::new(
                 "up_pods",
                 "replicas",
                 "(4)",
-                "A policy upwards: so many in a period. Of two policies the one with more change counts; one alone \
-                 replaces both defaults.",
-            ),
-            Parameter::new("up_percent", "%", "(100)", "The same in percent."),
+                "A policy upwards: so many in a period. Of two policies the one with more change \
+                 counts; one alone replaces both defaults.",
+            )
+            .searched(Search::Count { low: 1, high: 20 }),
+            Parameter::new("up_percent", "%", "(100)", "The same in percent.")
+                .searched(Search::Count { low: 10, high: 400 }),
             Parameter::new("up_period_seconds", "s", "(15)", "The period of the policies upwards."),
             Parameter::new(
                 "down_window_seconds",
                 "s",
                 "(downscale_stabilization_seconds)",
                 "`behavior.scaleDown.stabilizationWindowSeconds`.",
-            ),
+            )
+            .searched(Search::Count { low: 1, high: 1800 }),
             Parameter::new("down_pods", "replicas", "(no such policy)", "A policy downwards."),
-            Parameter::new("down_percent", "%", "(100)", "The same in percent."),
+            Parameter::new("down_percent", "%", "(100)", "The same in percent.")
+                .searched(Search::Count { low: 5, high: 100 }),
             Parameter::new("down_period_seconds", "s", "(15)", "The period of the policies downwards."),
             Parameter::new(
                 "tolerance",
                 "1",
                 "0.1",
-                "Nothing changes while usage over target is this near to 1; a flag of the cluster, like all below.",
+                "Nothing changes while usage over target is this near to 1; a flag of the cluster, \
+                 like all below.",
             )
             .searched(Search::Linear { low: 0.0, high: 0.3 }),
             Parameter::new(
                 "tolerance_form",
                 "",
                 "\"interval\"",
-                "How that is compared: `interval` since 1.33, `distance` before. They differ in the last bit.",
+                "How that is compared: `interval` since 1.33, `distance` before. They differ in the \
+                 last bit.",
             ),
             Parameter::new(
                 "downscale_stabilization_seconds",
                 "s",
                 "300.0",
                 "It goes no lower than the highest proposal of this time.",
-            )
-            .searched(Search::Linear { low: 0.0, high: 1800.0 }),
+            ),
             Parameter::new(
                 "cpu_initialization_seconds",
                 "s",
                 "300.0",
-                "For so long after its start, cpu of a pod counts only while it is ready and for whole windows.",
+                "For so long after its start, cpu of a pod counts only while it is ready and for \
+                 whole windows.",
             )
             .searched(Search::Linear { low: 0.0, high: 600.0 }),
             Parameter::new(
                 "initial_readiness_seconds",
                 "s",
                 "30.0",
-                "A pod that is not ready, and whose readiness last changed this soon after its start, never was.",
+                "A pod that is not ready, and whose readiness last changed this soon after its \
+                 start, never was.",
             )
             .searched(Search::Linear { low: 0.0, high: 120.0 }),
             Parameter::new(
                 "zero_rule",
                 "",
                 "\"minimum\"",
-                "At zero it acts if the minimum is 0 (`minimum`), or if it went there itself (`condition`, 1.36 with \
-                 gate HPAScaleToZero).",
+                "At zero it acts if the minimum is 0 (`minimum`), or if it went there itself \
+                 (`condition`, 1.36 with gate HPAScaleToZero).",
             ),
             Parameter::new("stale_seconds", "s", "300.0", "A value older than this is none."),
             Parameter::new("period_seconds", "s", "15.0", "How often it decides."),

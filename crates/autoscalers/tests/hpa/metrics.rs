@@ -1,4 +1,7 @@
 //! What one metric asks for.
+#![allow(clippy::needless_pass_by_value, reason = "rows read better with plain metrics")]
+
+use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
@@ -52,7 +55,7 @@ fn text(found: &Calculation) -> String {
         found.utilization_percent.map_or(found.usage_milli.to_string(), |percent| format!("{percent}%"));
     let mut text = format!("{} {:?}: {usage}, {:.4}", found.replicas, found.because, found.ratio);
     if let Some(filled) = found.filled {
-        text += &format!(" -> {:.4} of {}", filled.ratio, filled.samples);
+        write!(text, " -> {:.4} of {}", filled.ratio, filled.samples).expect("a string takes all");
     }
     let counts = found.counts;
     for (n, letter) in [
@@ -63,7 +66,7 @@ fn text(found: &Calculation) -> String {
         (counts.strays, 'x'),
     ] {
         if n > 0 {
-            text += &format!(", {n}{letter}");
+            write!(text, ", {n}{letter}").expect("a string takes all");
         }
     }
     text
@@ -522,6 +525,7 @@ fn what_is_too_large_is_capped() {
 
 #[test]
 fn a_metric_of_one_container() {
+    use ContainerKind::{Init, Regular, Sidecar};
     let row = |containers: &[(&str, ContainerKind, Option<i64>)], name: Option<&str>, whole: Option<i64>| {
         let requests = |cpu_milli| Requests { cpu_milli, memory_milli: None };
         let containers = containers.iter().map(|(name, kind, cpu)| Container {
@@ -537,7 +541,6 @@ fn a_metric_of_one_container() {
             Err(failure) => format!("{failure:?}"),
         }
     };
-    use ContainerKind::{Init, Regular, Sidecar};
     let two = [("app", Regular, Some(100)), ("log", Regular, Some(50))];
     let with_sidecar = [("app", Regular, Some(100)), ("init", Init, Some(900)), ("mesh", Sidecar, Some(50))];
     let bare = [("app", Regular, None), ("log", Regular, Some(50))];
@@ -686,7 +689,7 @@ proptest! {
             now_seconds: NOW, current, observed: current, pods: &pods, reading: &reading, tolerances: TOLERANCES, flags: &flags,
         };
         let found = calculate(&cpu(target), &question, &mut Vec::new()).expect("all is there");
-        let n = usage.len() as i64;
+        let n = i64::try_from(usage.len()).expect("a few");
         let percent = usage.iter().sum::<i64>() / (10 * n);
         // In whole numbers: |percent / target - 1| <= 1/10 is 10 |percent - target| <= target.
         let target = i64::from(target);
