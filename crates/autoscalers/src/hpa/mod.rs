@@ -10,7 +10,7 @@
 //! | [`pods`] | `groupPods`, `calculateRequests` |
 //! | [`replicas`] | `replica_calculator.go`, `metrics/utilization.go` |
 //! | [`behavior`] | stabilization, rate limits, the path without `behavior` |
-//! | [`reconcile`] | one `reconcileAutoscaler` |
+//! | [`mod@reconcile`] | one `reconcileAutoscaler` |
 //! | [`report`] | conditions, reasons and messages as `kubectl describe hpa` shows them |
 //!
 //! Counts are `i32` and quantities milli-units in `i64`, as upstream, because truncation and saturation are part of
