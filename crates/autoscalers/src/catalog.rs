@@ -263,6 +263,7 @@ impl Catalog {
                 Kind::of::<scheduled::Scheduled>(),
                 Kind::of::<queue_depth::QueueDepth>(),
                 Kind::of::<square_root_staffing::SquareRootStaffing>(),
+                Kind::of::<hpa::Hpa>(),
             ],
         }
     }
@@ -517,6 +518,7 @@ mod tests {
         check::<scheduled::Scheduled>();
         check::<queue_depth::QueueDepth>();
         check::<square_root_staffing::SquareRootStaffing>();
+        check::<hpa::Hpa>();
     }
 
     #[test]
@@ -599,7 +601,7 @@ mod tests {
         read(
             "[[controllers]]\nname = \"a\"\nkind = \"treshold\"\n",
             &expect![[
-                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, but is "treshold""#
+                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `hpa`, but is "treshold""#
             ]],
         );
         read(
@@ -674,7 +676,7 @@ mod tests {
         check(
             "[treshold]\nhigh = 0.7",
             &expect![[
-                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, but is "treshold""#
+                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `hpa`, but is "treshold""#
             ]],
         );
         check("threshold = 3", &expect!["`controllers.threshold` must be a table of parameters, but is 3"]);

@@ -27,6 +27,8 @@ use super::spec::{Behavior, Flags, Policy, PolicyKind, ScalingRules, Select, Spe
 pub struct Memory {
     /// Proposals as they were before stabilization. In no order of time, since a new one takes an old one's place.
     pub recommendations: Vec<Recommendation>,
+    /// Whether that log has begun; one that holds anything has.
+    pub is_seeded: bool,
     /// Changes upwards that were written; kept only with `behavior`.
     pub up: Vec<Event>,
     /// Changes downwards that were written.
@@ -43,7 +45,7 @@ impl Memory {
         self.recommendations.clear();
         self.up.clear();
         self.down.clear();
-        (self.scaled_to_zero, self.last_scale_seconds) = (false, None);
+        (self.is_seeded, self.scaled_to_zero, self.last_scale_seconds) = (false, false, None);
     }
 
     /// Makes room for what an autoscaler of this spec can remember, if it is asked this often.
@@ -62,9 +64,10 @@ impl Memory {
 
     /// The first recommendation is what is declared, since nobody knows how busy it was before.
     pub fn seed(&mut self, current: i32, now_seconds: f64) {
-        if self.recommendations.is_empty() {
+        if !self.is_seeded && self.recommendations.is_empty() {
             self.recommendations.push(Recommendation { replicas: current, at_seconds: now_seconds });
         }
+        self.is_seeded = true;
     }
 
     /// Without `behavior`: the highest of the proposal and the recommendations that are not older than the window.

@@ -10,7 +10,7 @@
 //! | [`pods`] | `groupPods`, `calculateRequests` |
 //! | [`replicas`] | `replica_calculator.go`, `metrics/utilization.go` |
 //! | [`behavior`] | stabilization, rate limits, the path without `behavior` |
-//! | [`reconcile`] | one `reconcileAutoscaler` |
+//! | [`mod@reconcile`] | one `reconcileAutoscaler` |
 //! | [`report`] | conditions, reasons and messages as `kubectl describe hpa` shows them |
 //!
 //! Counts are `i32` and quantities milli-units in `i64`, as upstream, because truncation and saturation are part of
@@ -18,6 +18,7 @@
 //! specs do not, because they are read from manifests.
 
 pub mod behavior;
+pub mod controller;
 pub mod manifest;
 pub mod pods;
 pub mod reconcile;
@@ -26,6 +27,7 @@ pub mod report;
 pub mod spec;
 
 pub use behavior::{Event, Memory, Recommendation};
+pub use controller::Hpa;
 pub use pods::{Container, ContainerKind, Group, Phase, Pod, Readiness, Requests, Sample, Why};
 pub use reconcile::{Pass, Reading, Scale, Selector, State, reconcile};
 pub use replicas::{Calculation, Failure, Question, calculate};

@@ -15,6 +15,7 @@ use super::spec::{Flags, Resource};
 /// further: no condition `Ready` or no start time is unready; within the initialization period a pod is unready
 /// while it is not ready, and until its sample's window lies wholly after it became ready; later only if it is not
 /// ready and never was, that is, if the condition has not changed since the initial readiness delay.
+#[inline]
 pub fn group(pod: &Pod, sample: Option<&Sample>, is_cpu: bool, flags: &Flags, now_seconds: f64) -> Group {
     if pod.is_deleted {
         return Group::Ignored(Why::Deleted);
@@ -42,6 +43,22 @@ pub fn group(pod: &Pod, sample: Option<&Sample>, is_cpu: bool, flags: &Flags, no
         return Group::Unready(Why::NeverReady);
     }
     Group::Ready
+}
+
+/// What a pod requests, in the usual case: no requests as a whole, all containers together, each with one. Apart and
+/// small, because it is asked once a pod and pass.
+#[inline]
+pub(super) fn plain_request_milli(pod: &Pod, container: Option<&str>, resource: Resource) -> Option<i64> {
+    if container.is_some() || pod.requests.is_some() {
+        return None;
+    }
+    let mut sum = 0_i64;
+    for each in &pod.containers {
+        if each.kind != ContainerKind::Init {
+            sum = sum.wrapping_add(each.requests.milli(resource)?);
+        }
+    }
+    Some(sum)
 }
 
 /// What the pod at this position requests of a resource, or one container of it, in milli-units.

@@ -212,6 +212,15 @@ pub struct Pass {
 }
 
 impl Pass {
+    /// Makes room for passes over so many pods.
+    pub fn reserve(&mut self, spec: &Spec, n_pods: usize) {
+        self.metrics.reserve(spec.metrics.len().saturating_sub(self.metrics.len()));
+        self.groups.resize_with(spec.metrics.len(), Vec::new);
+        for groups in &mut self.groups {
+            groups.reserve(n_pods.saturating_sub(groups.len()));
+        }
+    }
+
     /// Forgets the pass before.
     fn start(&mut self, spec: &Spec) {
         let Self { metrics, groups, .. } = std::mem::take(self);

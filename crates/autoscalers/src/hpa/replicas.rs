@@ -22,7 +22,7 @@
 
 use serde::Serialize;
 
-use super::pods::{Group, Phase, Pod, group, request_milli};
+use super::pods::{Group, Phase, Pod, group, plain_request_milli, request_milli};
 use super::reconcile::Reading;
 use super::spec::{Flags, Metric, Resource, Target, Tolerances};
 
@@ -247,37 +247,33 @@ fn per_pod(
     if pods.is_empty() {
         return Err(Failure::NoPods);
     }
-    let is_cpu = match measure {
-        Measure::Share { resource, .. } => resource == Resource::Cpu,
-        Measure::Mean { is_cpu, .. } => is_cpu,
+    let (is_cpu, of) = match measure {
+        Measure::Share { resource, container, .. } => {
+            (resource == Resource::Cpu, Some((resource, container)))
+        }
+        Measure::Mean { is_cpu, .. } => (is_cpu, None),
     };
     let (mut ready, mut unready, mut missing, mut ignored) =
         (Sums::default(), Sums::default(), Sums::default(), 0);
     let mut no_request = None;
+    let mut samples = reading.samples.iter();
     for (index, pod) in pods.iter().enumerate() {
-        let sample = reading.samples.get(index).and_then(Option::as_ref);
+        let sample = samples.next().and_then(Option::as_ref);
         let group = group(pod, sample, is_cpu, flags, now_seconds);
         groups.push(group);
         // Requests of all pods are asked for, even of those that do not count.
-        let request = match measure {
-            Measure::Share { resource, container, .. } => {
+        let request = of.map_or(0, |(resource, container)| {
+            plain_request_milli(pod, container, resource).unwrap_or_else(|| {
                 request_milli(pod, index, container, resource, flags).unwrap_or_else(|failure| {
                     no_request = no_request.or(Some(failure));
                     0
                 })
-            }
-            Measure::Mean { .. } => 0,
-        };
+            })
+        });
         match group {
             Group::Ready => ready.add(sample.map_or(0, |sample| sample.milli), request),
             Group::Unready(_) => unready.add(0, request),
-            Group::Missing => missing.add(
-                match measure {
-                    Measure::Share { percent, .. } => request.wrapping_mul(i64::from(percent.max(100))) / 100,
-                    Measure::Mean { milli, .. } => milli,
-                },
-                request,
-            ),
+            Group::Missing => missing.add(measure.busy_milli(request), request),
             Group::Ignored(_) => ignored += 1,
         }
     }
@@ -299,7 +295,7 @@ fn per_pod(
     if let Some(failure) = no_request {
         return Err(failure);
     }
-    let (ratio, utilization_percent, usage_milli) = measure.ratio(sums)?;
+    let (ratio, utilization_percent, usage_milli) = measure.ratio(sums, counts.strays)?;
     let result = |replicas, filled, because| {
         Ok(Calculation { replicas, utilization_percent, usage_milli, ratio, counts, filled, because })
     };
@@ -320,7 +316,7 @@ fn per_pod(
     if with_unready {
         sums = sums.and(unready);
     }
-    let (second, _, _) = measure.ratio(sums)?;
+    let (second, _, _) = measure.ratio(sums, counts.strays)?;
     let filled = Some(Filled { missing_milli, with_unready, samples: sums.pods, ratio: second });
     if tolerances.hold(second) {
         return result(current, filled, Because::FilledWithinTolerance);
@@ -336,18 +332,30 @@ fn per_pod(
 }
 
 impl Measure<'_> {
-    /// Usage over target, utilization, mean usage.
-    fn ratio(self, sums: Sums) -> Result<(f64, Option<i32>, i64), Failure> {
-        let mean = sums.usage_milli / sums.pods as i64;
+    /// What a pod without a sample may use at the most, by what it requests.
+    fn busy_milli(self, request_milli: i64) -> i64 {
+        match self {
+            Self::Share { percent, .. } => request_milli.wrapping_mul(i64::from(percent.max(100))) / 100,
+            Self::Mean { milli, .. } => milli,
+        }
+    }
+
+    /// Usage over target, utilization, mean usage; the latter without the `n_strays` pods that have no request, where
+    /// requests count.
+    fn ratio(self, sums: Sums, n_strays: usize) -> Result<(f64, Option<i32>, i64), Failure> {
         match self {
             Self::Share { percent, .. } => {
                 if sums.request_milli == 0 {
                     return Err(Failure::NoMatch);
                 }
+                let mean = sums.usage_milli / whole(sums.pods - n_strays).max(1);
                 let utilization = sums.usage_milli.wrapping_mul(100).wrapping_div(sums.request_milli) as i32;
                 Ok((f64::from(utilization) / f64::from(percent), Some(utilization), mean))
             }
-            Self::Mean { milli, .. } => Ok((mean as f64 / milli as f64, None, mean)),
+            Self::Mean { milli, .. } => {
+                let mean = sums.usage_milli / whole(sums.pods);
+                Ok((mean as f64 / milli as f64, None, mean))
+            }
         }
     }
 }
@@ -439,4 +447,8 @@ fn average(value: i64, observed: i32) -> i64 {
 
 fn rounded_up(replicas: f64) -> i32 {
     replicas.ceil() as i32
+}
+
+fn whole(n: usize) -> i64 {
+    i64::try_from(n).expect("pods fit into memory")
 }

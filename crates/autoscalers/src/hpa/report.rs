@@ -134,6 +134,10 @@ impl Metric {
     }
 }
 
+const BELOW: &str = "Current number of replicas below Spec.MinReplicas";
+
+const NO_PODS: &str = "no pods returned by selector while calculating replica count";
+
 /// What there is to say.
 struct Words<'a> {
     spec: &'a Spec,
@@ -144,7 +148,6 @@ struct Words<'a> {
 impl Words<'_> {
     fn reason(&self) -> String {
         let Pass { current, desired, proposal, winner, .. } = *self.pass;
-        const BELOW: &str = "Current number of replicas below Spec.MinReplicas";
         match self.pass.end {
             End::AboveMaximum => "Current number of replicas above Spec.MaxReplicas".to_owned(),
             End::BelowMinimum => BELOW.to_owned(),
@@ -197,8 +200,7 @@ impl Words<'_> {
     }
 
     fn conditions(&self) -> Vec<Condition> {
-        let is_scaled = (self.pass.desired != self.pass.current).then_some(self.state.write_error);
-        let mut conditions = vec![self.able_to_scale(is_scaled)];
+        let mut conditions = vec![self.able_to_scale()];
         conditions.extend(self.scaling_active());
         conditions.extend(self.scaling_limited());
         conditions.extend(self.pass.scaled_to_zero.map(|status| {
@@ -212,44 +214,38 @@ impl Words<'_> {
         conditions
     }
 
-    /// `is_scaled`: whether a new count was to be written, and why it could not.
-    fn able_to_scale(&self, is_scaled: Option<Option<&str>>) -> Condition {
+    fn able_to_scale(&self) -> Condition {
         let able =
             |status, reason, message: String| Condition { kind: "AbleToScale", status, reason, message };
         if let Err(why) = self.state.scale {
             let message = format!("the HPA controller was unable to get the target's current scale: {why}");
             return able(false, "FailedGetScale", message);
         }
-        match (is_scaled, self.pass.proposal.zip(self.pass.stabilized)) {
-            (Some(Some(why)), _) => {
+        let Pass { desired, current, proposal, stabilized, .. } = *self.pass;
+        if desired != current {
+            if let Some(why) = self.state.write_error {
                 let message = format!("the HPA controller was unable to update the target scale: {why}");
-                able(false, "FailedUpdateScale", message)
+                return able(false, "FailedUpdateScale", message);
             }
-            (Some(None), _) => {
-                let desired = self.pass.desired;
-                let message = format!("the HPA controller was able to update the target scale to {desired}");
-                able(true, "SucceededRescale", message)
-            }
-            (None, None) => {
-                let message = "the HPA controller was able to get the target's current scale";
-                able(true, "SucceededGetScale", message.to_owned())
-            }
-            (None, Some((proposal, stabilized))) if proposal == stabilized.replicas => {
-                able(true, "ReadyForNewScale", "recommended size matches current size".to_owned())
-            }
-            (None, Some((proposal, _))) => {
-                let is_up = self.spec.behavior.is_some() && proposal >= self.pass.current;
-                let (reason, past, pick) = if is_up {
-                    ("ScaleUpStabilized", "lower", "lowest")
-                } else {
-                    ("ScaleDownStabilized", "higher", "highest")
-                };
-                let message = format!(
-                    "recent recommendations were {past} than current one, applying the {pick} recent recommendation"
-                );
-                able(true, reason, message)
-            }
+            let message = format!("the HPA controller was able to update the target scale to {desired}");
+            return able(true, "SucceededRescale", message);
         }
+        let Some((proposal, stabilized)) = proposal.zip(stabilized) else {
+            let message = "the HPA controller was able to get the target's current scale";
+            return able(true, "SucceededGetScale", message.to_owned());
+        };
+        if proposal == stabilized.replicas {
+            return able(true, "ReadyForNewScale", "recommended size matches current size".to_owned());
+        }
+        let (reason, past, pick) = if self.spec.behavior.is_some() && proposal >= current {
+            ("ScaleUpStabilized", "lower", "lowest")
+        } else {
+            ("ScaleDownStabilized", "higher", "highest")
+        };
+        let message = format!(
+            "recent recommendations were {past} than current one, applying the {pick} recent recommendation"
+        );
+        able(true, reason, message)
     }
 
     fn scaling_active(&self) -> Option<Condition> {
@@ -321,7 +317,7 @@ impl Words<'_> {
 
     fn first_failure(&self) -> Option<(usize, Failure)> {
         let metrics = self.pass.metrics.iter().enumerate();
-        metrics.filter_map(|(index, asked)| asked.err().map(|failure| (index, failure))).next()
+        metrics.into_iter().find_map(|(index, asked)| Some((index, asked.err()?)))
     }
 
     /// Why a metric failed, as the error of the pass says it.
@@ -377,7 +373,6 @@ impl Words<'_> {
             _ => "",
         };
         let pod = |pod: usize| &self.state.pods[pod].name;
-        const NO_PODS: &str = "no pods returned by selector while calculating replica count";
         match failure {
             Failure::Api => {
                 let why = self.state.readings[index].failure.as_deref().unwrap_or_default();
