@@ -384,20 +384,20 @@ impl Teller<'_> {
                 Why::NoReadyCondition => "has no condition Ready".into(),
                 Why::NoStartTime => "has no start time".into(),
                 Why::Initializing => format!(
-                    "not ready (minded within {} of the start, {started} ago)",
+                    "not ready, and it started less than {} ago ({started})",
                     duration(cpu_initialization_seconds)
                 ),
                 Why::SampleBeforeReady => {
                     let (end, window) = sample.unwrap_or((now, 0.0));
                     format!(
-                        "ready for {}, but its sample begins {} ago (minded within {} of the start, {started} ago)",
+                        "ready for {}, but its sample begins {} ago, and it started less than {} ago ({started})",
                         changed.map_or("–".into(), since),
                         duration(now - end + window),
                         duration(cpu_initialization_seconds)
                     )
                 }
                 Why::NeverReady => format!(
-                    "not ready since {} after its start: taken as never ready, since that is within {}",
+                    "not ready since {} after its start, less than the {} allowed for: taken as never ready",
                     pod.started_seconds
                         .zip(changed)
                         .map_or("–".into(), |(start, changed)| duration(changed - start)),

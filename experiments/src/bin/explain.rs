@@ -161,8 +161,7 @@ impl Plan {
             scenario.horizon_ticks = scenario.horizon_ticks.min((to / scenario.tick_seconds).ceil() as u32);
         }
         let controller = build(arguments, &named, &scenario)?;
-        let out =
-            arguments.out.as_deref().map(|path| csv::Writer::from_path(path).with_context(|| shown(path)));
+        let out = arguments.out.as_deref().map(|path| table(path).with_context(|| shown(path)));
         Ok(Self { name: named.name, controller, scenario, seed, from_seconds, out: out.transpose()?, notes })
     }
 
@@ -232,7 +231,8 @@ fn world(arguments: &Arguments) -> anyhow::Result<(Scenario, Seed, Vec<String>)>
     let seed = Seed::evaluation(arguments.seed);
     Ok(match (&arguments.scenario, &arguments.trace) {
         (Some(_), Some(path)) => (trace::on(scenario, path, column)?, seed, Vec::new()),
-        _ => (Scenario::clone(scenario), seed, study.notes),
+        // How the file was understood and scaled; the rest is about training and evaluation, of which there is none.
+        _ => (Scenario::clone(scenario), seed, study.notes.into_iter().take(2).collect()),
     })
 }
 

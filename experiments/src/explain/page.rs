@@ -46,8 +46,7 @@ impl Display for Page<'_> {
             writeln!(f, "  {:<14} {status:<6} {}", condition.kind, condition.reason)?;
             write_wrapped(f, "                        ", 24, &condition.message)?;
         }
-        writeln!(f)?;
-        write_wrapped(f, "", 2, &it.conclusion)
+        writeln!(f, "\n{}", it.conclusion)
     }
 }
 

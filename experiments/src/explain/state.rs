@@ -657,3 +657,174 @@ fn name_of(metric: &Metric) -> &str {
         Metric::Unknown { kind } => kind,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use serde_json::Value;
+    use tidegate_autoscalers::hpa::manifest;
+
+    use super::*;
+
+    const SCHEMA: &str = include_str!("../../../docs/explain-state.schema.json");
+
+    const MANIFEST: &str = "
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: { name: web }
+spec:
+  scaleTargetRef: { kind: Deployment, name: web }
+  maxReplicas: 10
+  metrics:
+  - { type: Resource, resource: { name: cpu, target: { type: Utilization, averageUtilization: 60 } } }
+  - { type: Resource, resource: { name: memory, target: { type: AverageValue, averageValue: 1Gi } } }
+  - { type: Pods, pods: { metric: { name: rate }, target: { type: AverageValue, averageValue: 10 } } }
+  - { type: External, external: { metric: { name: queue }, target: { type: Value, value: 10 } } }
+";
+
+    fn read(text: &str) -> Result<Situation, FieldError> {
+        Situation::read(text, &manifest::read(MANIFEST).expect("it is right"))
+    }
+
+    /// The schema's file and the reader know the same fields, object by object, and the same ones must be given.
+    #[test]
+    fn the_schema_names_the_fields_that_are_read() {
+        let schema: Value = serde_json::from_str(SCHEMA).expect("it is JSON");
+        let names = |schema: &Value| -> Vec<String> {
+            let mut names: Vec<String> =
+                schema["properties"].as_object().expect("an object").keys().cloned().collect();
+            names.sort();
+            names
+        };
+        let sorted = |names: Vec<&'static str>| {
+            let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&schema), sorted(typed::names_at::<File>("")));
+        for (name, path) in [
+            ("pod", "pods[0]"),
+            ("container", "pods[0].containers[0]"),
+            ("amounts", "pods[0].containers[0].requests"),
+            ("recommendation", "recommendations[0]"),
+            ("scaleEvent", "scaleEvents[0]"),
+            ("flags", "flags"),
+        ] {
+            let of = &schema["$defs"][name];
+            assert_eq!(names(of), sorted(typed::names_at::<File>(path)), "{path}");
+            assert_eq!(of["additionalProperties"], Value::Bool(false), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_as_it_usually_is() {
+        let text = r#"{ "now": 1000000, "specReplicas": 2, "external": { "queue": [3, "1500m"] },
+            "pods": [ { "name": "a" }, { "name": "b", "phase": "Pending" }, { "name": "c", "ready": null, "startedAt": null } ] }"#;
+        let it = read(text).expect("it is right");
+        assert_eq!((it.spec_replicas, it.status_replicas), (2, 2));
+        let brief = |pod: &Pod| (pod.started_seconds, pod.ready.and_then(|ready| ready.status));
+        assert_eq!(brief(&it.pods[0]), (Some(1_000_000.0 - LONG_AGO_SECONDS), Some(true)));
+        assert_eq!(brief(&it.pods[1]), (None, Some(false)));
+        assert_eq!(brief(&it.pods[2]), (None, None));
+        assert_eq!(it.readings[3].values, [3000, 1500]);
+        assert_eq!(it.readings[0].samples, [None, None, None]);
+        assert_eq!(it.flags, Flags::default());
+        assert_eq!(it.memory, Memory::default());
+        assert_eq!(it.shown(12.5), "12.5 s");
+    }
+
+    /// Of a resource the containers that are measured are added up; if one of them is not measured in it, the pod has
+    /// no sample, as with the real metrics client.
+    #[test]
+    fn usage_is_added_up_over_containers() {
+        let text = r#"{ "now": "2026-03-03T00:01:00Z", "specReplicas": 1, "external": { "spec.metrics[3]": 1 },
+            "pods": [ { "name": "a", "usageAt": "2026-03-03T00:00:45+00:00", "usageWindowSeconds": 15, "metrics": { "rate": 7.5 },
+              "containers": [
+                { "name": "app", "requests": { "cpu": 1 }, "usage": { "cpu": "250m", "memory": "1Mi" } },
+                { "name": "side", "kind": "sidecar", "usage": { "cpu": "0.05" } },
+                { "name": "init", "kind": "init" } ] } ] }"#;
+        let it = read(text).expect("it is right");
+        let sample = |milli| Some(Sample { milli, at_seconds: it.now_seconds - 15.0, window_seconds: 15.0 });
+        assert_eq!(it.readings[0].samples, [sample(300)]);
+        assert_eq!(it.readings[1].samples, [None]);
+        assert_eq!(it.readings[2].samples, [sample(7500)]);
+        let kinds: Vec<ContainerKind> = it.pods[0].containers.iter().map(|it| it.kind).collect();
+        assert_eq!(kinds, [ContainerKind::Regular, ContainerKind::Sidecar, ContainerKind::Init]);
+        assert_eq!(it.shown(it.now_seconds), "2026-03-03T00:01:00Z");
+    }
+
+    #[test]
+    fn yaml_is_read_too_and_history_keeps_its_signs() {
+        let text = "
+now: 100
+specReplicas: 3
+errors: { queue: gone, spec.metrics[0]: away }
+recommendations: [{ at: 90, replicas: 4 }]
+scaleEvents: [{ at: 80, change: 2 }, { at: 95, change: -3 }]
+lastScaleAt: 95
+scaledToZero: true
+flags: { tolerance: 0.2, toleranceForm: distance, zeroRule: condition, podLevelResources: false }
+";
+        let it = read(text).expect("it is right");
+        let failures: Vec<Option<&str>> = it.readings.iter().map(|it| it.failure.as_deref()).collect();
+        assert_eq!(failures, [Some("away"), None, None, Some("gone")]);
+        let event = |change, at_seconds| Event { change, at_seconds, is_outdated: false };
+        assert_eq!((it.memory.up, it.memory.down), (vec![event(2, 80.0)], vec![event(3, 95.0)]));
+        assert_eq!(it.memory.recommendations, [Recommendation { replicas: 4, at_seconds: 90.0 }]);
+        assert!(it.memory.scaled_to_zero && it.flags.tolerance == 0.2 && !it.flags.pod_level_resources);
+        assert_eq!(
+            (it.flags.tolerance_form, it.flags.zero_rule),
+            (ToleranceForm::Distance, ZeroRule::Condition)
+        );
+    }
+
+    fn check(text: &str, expected: &Expect) {
+        expected.assert_eq(&read(text).expect_err("it is wrong").to_string());
+    }
+
+    #[test]
+    fn wrong_states_name_line_field_value_and_what_is_allowed() {
+        let with = |rest: &str| {
+            format!("{{ \"now\": 100, \"specReplicas\": 2, \"external\": {{ \"queue\": 1 }},\n{rest} }}")
+        };
+        check("", &expect![]);
+        check("{", &expect![]);
+        check("[]", &expect![]);
+        check("{ \"specReplicas\": 2 }", &expect![]);
+        check("{ \"now\": 100 }", &expect![]);
+        check("{ \"now\": \"noon\", \"specReplicas\": 2 }", &expect![]);
+        check("{ \"now\": 100, \"specReplicas\": -2 }", &expect![]);
+        check("{ \"now\": 100, \"specReplicas\": 2 }", &expect![]);
+        check(&with("\"replicas\": 2"), &expect![]);
+        check(&with("\"now\": 2"), &expect![]);
+        check(&with("\"pods\": [ { \"name\": \"a\", \"phase\": \"running\" } ]"), &expect![]);
+        check(&with("\"pods\": [ { \"phase\": \"Running\" } ]"), &expect![]);
+        check(&with("\"pods\": [ { \"name\": \"a\", \"status\": 1 } ]"), &expect![]);
+        check(&with("\"pods\": [ { \"name\": \"a\" },\n { \"name\": \"a\" } ]"), &expect![]);
+        check(&with("\"pods\": [ { \"name\": \"a\", \"startedAt\": 101 } ]"), &expect![]);
+        check(
+            &with("\"pods\": [ { \"name\": \"a\", \"startedAt\": \"2026-03-03T00:00:00Z\" } ]"),
+            &expect![],
+        );
+        check(&with("\"pods\": [ { \"name\": \"a\", \"usageWindowSeconds\": -1 } ]"), &expect![]);
+        check(
+            &with(
+                "\"pods\": [ { \"name\": \"a\", \"containers\": [ { \"name\": \"b\", \"usage\": { \"cpu\": \"5%\" } } ] } ]",
+            ),
+            &expect![],
+        );
+        check(
+            &with(
+                "\"pods\": [ { \"name\": \"a\", \"containers\": [ { \"name\": \"b\", \"requests\": { \"cpu\": -1 } } ] } ]",
+            ),
+            &expect![],
+        );
+        check(&with("\"errors\": { \"gpu\": \"none\" }"), &expect![]);
+        check(&with("\"objects\": { \"queue\": 1 }"), &expect![]);
+        check(&with("\"recommendations\": [ { \"at\": 90, \"replicas\": -1 } ]"), &expect![]);
+        check(&with("\"scaleEvents\": [ { \"at\": 90, \"change\": 0 } ]"), &expect![]);
+        check(&with("\"scaleEvents\": [ { \"change\": 2 } ]"), &expect![]);
+        check(&with("\"flags\": { \"tolerance\": -0.1 }"), &expect![]);
+        check(&with("\"flags\": { \"toleranceForm\": \"ring\" }"), &expect![]);
+    }
+}
