@@ -283,11 +283,13 @@ impl Situation {
     /// # Errors
     /// With line and field, if the text cannot be read or does not say what the autoscaler looks at.
     pub fn read(text: &str, manifest: &Manifest) -> Result<Self, FieldError> {
-        let document = Document::read(text).map_err(|error| match error.field.as_str() {
+        // What the reader calls the text as a whole.
+        let renamed = |error: FieldError| match error.field.as_str() {
             "yaml" => FieldError { field: "state".into(), ..error },
             _ => error,
-        })?;
-        let file: File = typed::read(&document)?;
+        };
+        let document = Document::read(text).map_err(renamed)?;
+        let file: File = typed::read(&document).map_err(renamed)?;
         Reader { document: &document, file: &file, manifest }.situation()
     }
 
@@ -758,7 +760,7 @@ spec:
         let text = "
 now: 100
 specReplicas: 3
-errors: { queue: gone, spec.metrics[0]: away }
+errors: { queue: gone, 'spec.metrics[0]': away }
 recommendations: [{ at: 90, replicas: 4 }]
 scaleEvents: [{ at: 80, change: 2 }, { at: 95, change: -3 }]
 lastScaleAt: 95
@@ -787,44 +789,113 @@ flags: { tolerance: 0.2, toleranceForm: distance, zeroRule: condition, podLevelR
         let with = |rest: &str| {
             format!("{{ \"now\": 100, \"specReplicas\": 2, \"external\": {{ \"queue\": 1 }},\n{rest} }}")
         };
-        check("", &expect![]);
-        check("{", &expect![]);
-        check("[]", &expect![]);
-        check("{ \"specReplicas\": 2 }", &expect![]);
-        check("{ \"now\": 100 }", &expect![]);
-        check("{ \"now\": \"noon\", \"specReplicas\": 2 }", &expect![]);
-        check("{ \"now\": 100, \"specReplicas\": -2 }", &expect![]);
-        check("{ \"now\": 100, \"specReplicas\": 2 }", &expect![]);
-        check(&with("\"replicas\": 2"), &expect![]);
-        check(&with("\"now\": 2"), &expect![]);
-        check(&with("\"pods\": [ { \"name\": \"a\", \"phase\": \"running\" } ]"), &expect![]);
-        check(&with("\"pods\": [ { \"phase\": \"Running\" } ]"), &expect![]);
-        check(&with("\"pods\": [ { \"name\": \"a\", \"status\": 1 } ]"), &expect![]);
-        check(&with("\"pods\": [ { \"name\": \"a\" },\n { \"name\": \"a\" } ]"), &expect![]);
-        check(&with("\"pods\": [ { \"name\": \"a\", \"startedAt\": 101 } ]"), &expect![]);
+        check("", &expect!["`state` must hold one document, but is empty"]);
+        check("{", &expect!["line 2: `state` cannot be read: did not find expected node content"]);
+        check("[]", &expect!["`state` must be a mapping of fields, but is a list"]);
+        check("{ \"specReplicas\": 2 }", &expect!["`now` must be given, but is missing"]);
+        check("{ \"now\": 100 }", &expect!["`specReplicas` must be given, but is missing"]);
+        check(
+            "{ \"now\": \"noon\", \"specReplicas\": 2 }",
+            &expect![[
+                r#"line 1: `now` must be a time such as "2026-03-03T02:14:30Z" or a number of seconds, but is the text "noon""#
+            ]],
+        );
+        check(
+            "{ \"now\": 100, \"specReplicas\": -2 }",
+            &expect!["line 1: `specReplicas` must be 0 or more, but is -2"],
+        );
+        check(
+            "{ \"now\": 100, \"specReplicas\": 2 }",
+            &expect![[
+                r#"`external` must give "queue", which `spec.metrics[3]` looks at, but does not; say what it is, or under `errors` why it cannot be had"#
+            ]],
+        );
+        check(
+            &with("\"replicas\": 2"),
+            &expect![
+                "line 2: `replicas` is unknown, expected one of `now`, `specReplicas`, `statusReplicas`, `pods`, `external`, `objects`, `errors`, `recommendations`, `scaleEvents`, `lastScaleAt`, `scaledToZero`, `flags` (did you mean `specReplicas`?)"
+            ],
+        );
+        check(&with("\"now\": 2"), &expect!["line 2: `now` must stand once, but stands on line 1, too"]);
+        check(
+            &with("\"pods\": [ { \"name\": \"a\", \"phase\": \"running\" } ]"),
+            &expect![[
+                r#"line 2: `pods[0].phase` must be one of `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`, but is "running""#
+            ]],
+        );
+        check(
+            &with("\"pods\": [ { \"phase\": \"Running\" } ]"),
+            &expect!["line 2: `pods[0].name` must be given, but is missing"],
+        );
+        check(
+            &with("\"pods\": [ { \"name\": \"a\", \"status\": 1 } ]"),
+            &expect![
+                "line 2: `pods[0].status` is unknown, expected one of `name`, `phase`, `deleting`, `startedAt`, `ready`, `readySince`, `containers`, `requests`, `overhead`, `usageAt`, `usageWindowSeconds`, `metrics`"
+            ],
+        );
+        check(
+            &with("\"pods\": [ { \"name\": \"a\" },\n { \"name\": \"a\" } ]"),
+            &expect![[r#"line 3: `pods[1].name` must differ from the others', but "a" comes twice"#]],
+        );
+        check(
+            &with("\"pods\": [ { \"name\": \"a\", \"startedAt\": 101 } ]"),
+            &expect!["line 2: `pods[0].startedAt` must not be after `now`, but is 1.00 s later"],
+        );
         check(
             &with("\"pods\": [ { \"name\": \"a\", \"startedAt\": \"2026-03-03T00:00:00Z\" } ]"),
-            &expect![],
+            &expect![[
+                r#"line 2: `pods[0].startedAt` must be a number of seconds, as `now` is, but is "2026-03-03T00:00:00Z""#
+            ]],
         );
-        check(&with("\"pods\": [ { \"name\": \"a\", \"usageWindowSeconds\": -1 } ]"), &expect![]);
+        check(
+            &with("\"pods\": [ { \"name\": \"a\", \"usageWindowSeconds\": -1 } ]"),
+            &expect!["line 2: `pods[0].usageWindowSeconds` must be 0 or more, but is -1"],
+        );
         check(
             &with(
                 "\"pods\": [ { \"name\": \"a\", \"containers\": [ { \"name\": \"b\", \"usage\": { \"cpu\": \"5%\" } } ] } ]",
             ),
-            &expect![],
+            &expect![[
+                r#"line 2: `pods[0].containers[0].usage.cpu` must be a quantity such as 500m, 2, 1.5, 100k or 1Gi, but is "5%""#
+            ]],
         );
         check(
             &with(
                 "\"pods\": [ { \"name\": \"a\", \"containers\": [ { \"name\": \"b\", \"requests\": { \"cpu\": -1 } } ] } ]",
             ),
-            &expect![],
+            &expect!["line 2: `pods[0].containers[0].requests.cpu` must be 0 or more, but is -1"],
         );
-        check(&with("\"errors\": { \"gpu\": \"none\" }"), &expect![]);
-        check(&with("\"objects\": { \"queue\": 1 }"), &expect![]);
-        check(&with("\"recommendations\": [ { \"at\": 90, \"replicas\": -1 } ]"), &expect![]);
-        check(&with("\"scaleEvents\": [ { \"at\": 90, \"change\": 0 } ]"), &expect![]);
-        check(&with("\"scaleEvents\": [ { \"change\": 2 } ]"), &expect![]);
-        check(&with("\"flags\": { \"tolerance\": -0.1 }"), &expect![]);
-        check(&with("\"flags\": { \"toleranceForm\": \"ring\" }"), &expect![]);
+        check(
+            &with("\"errors\": { \"gpu\": \"none\" }"),
+            &expect![
+                "line 2: `errors.gpu` is no metric of the manifest, expected one of `cpu`, `spec.metrics[0]`, `memory`, `spec.metrics[1]`, `rate`, `spec.metrics[2]`, `queue`, `spec.metrics[3]`"
+            ],
+        );
+        check(
+            &with("\"objects\": { \"queue\": 1 }"),
+            &expect!["line 2: `objects.queue` must not be there: the manifest has no such metric"],
+        );
+        check(
+            &with("\"recommendations\": [ { \"at\": 90, \"replicas\": -1 } ]"),
+            &expect!["line 2: `recommendations[0].replicas` must be 0 or more, but is -1"],
+        );
+        check(
+            &with("\"scaleEvents\": [ { \"at\": 90, \"change\": 0 } ]"),
+            &expect![
+                "line 2: `scaleEvents[0].change` must be above 0 for a change upwards or below 0 for one downwards, but is 0"
+            ],
+        );
+        check(
+            &with("\"scaleEvents\": [ { \"change\": 2 } ]"),
+            &expect!["line 2: `scaleEvents[0].at` must be given, but is missing"],
+        );
+        check(
+            &with("\"flags\": { \"tolerance\": -0.1 }"),
+            &expect!["line 2: `flags.tolerance` must be 0 or more, but is -0.1"],
+        );
+        check(
+            &with("\"flags\": { \"toleranceForm\": \"ring\" }"),
+            &expect![[r#"line 2: `flags.toleranceForm` must be `interval` or `distance`, but is "ring""#]],
+        );
     }
 }

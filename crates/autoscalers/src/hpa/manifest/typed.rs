@@ -82,7 +82,9 @@ fn plain(message: &str) -> String {
         "a sequence" => "a list",
         "f64" => "a number",
         "Quantity" => super::quantity::ALLOWED,
-        other if other.starts_with(char::is_uppercase) => "a mapping of fields",
+        other if other.starts_with(char::is_uppercase) || other.starts_with("struct ") => {
+            "a mapping of fields"
+        }
         other => other,
     };
     let found = match found.split_once(' ') {
