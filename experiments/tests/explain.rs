@@ -167,25 +167,89 @@ const TRACE: &str = "t_s,requests\n0,400\n600,900\n1200,300\n1800,500\n";
 fn wrong_input_is_refused_with_file_line_field_and_what_is_allowed() {
     let wrong_hpa = HPA.replace("maxReplicas: 10", "maxReplica: 10");
     let one = ["--hpa", "h.yaml", "--state", "s.json"];
-    refused(&[("h.yaml", &wrong_hpa), ("s.json", STATE)], &one, &expect![]);
-    refused(&[("h.yaml", HPA), ("s.json", &STATE.replace("2", "\"2\""))], &one, &expect![]);
-    refused(&[("h.yaml", HPA)], &one, &expect![]);
-    refused(&[("s.json", STATE)], &one, &expect![]);
-    refused(&[], &[], &expect![]);
-    refused(&[], &["--hpa", "h.yaml"], &expect![]);
-    refused(&[("h.yaml", HPA)], &["--hpa", "h.yaml", "--controller", "hpa", "--scenario", "x"], &expect![]);
-    refused(&[("h.yaml", HPA)], &["--hpa", "h.yaml", "--state", "s.json", "--trace", "t.csv"], &expect![]);
-    refused(&[], &["--controller", "hpaa", "--scenario", "checkout"], &expect![]);
-    refused(&[("h.yaml", HPA)], &["--hpa", "h.yaml", "--scenario", "checkuot"], &expect![]);
+    refused(
+        &[("h.yaml", &wrong_hpa), ("s.json", STATE)],
+        &one,
+        &expect![
+            "error: h.yaml: line 6: `spec.maxReplica` is unknown, expected one of `behavior`, `maxReplicas`, `metrics`, `minReplicas`, `scaleTargetRef` (did you mean `maxReplicas`?)"
+        ],
+    );
+    refused(
+        &[("h.yaml", HPA), ("s.json", &STATE.replace("2", "\"2\""))],
+        &one,
+        &expect![[r#"error: s.json: line 1: `specReplicas` must be a whole number, but is the text "2""#]],
+    );
+    refused(&[("h.yaml", HPA)], &one, &expect!["error: s.json: No such file or directory (os error 2)"]);
+    refused(&[("s.json", STATE)], &one, &expect!["error: h.yaml: No such file or directory (os error 2)"]);
+    refused(&[], &[], &expect!["error: the following required arguments were not provided:"]);
+    refused(
+        &[],
+        &["--hpa", "h.yaml"],
+        &expect!["error: the following required arguments were not provided:"],
+    );
+    refused(
+        &[("h.yaml", HPA)],
+        &["--hpa", "h.yaml", "--controller", "hpa", "--scenario", "x"],
+        &expect!["error: the argument '--hpa <FILE.yaml>' cannot be used with '--controller <NAME>'"],
+    );
+    refused(
+        &[("h.yaml", HPA)],
+        &["--hpa", "h.yaml", "--state", "s.json", "--trace", "t.csv"],
+        &expect!["error: the argument '--state <FILE.json>' cannot be used with '--trace <FILE.csv>'"],
+    );
+    refused(
+        &[],
+        &["--controller", "hpaa", "--scenario", "checkout"],
+        &expect![[
+            r#"error: --controller: "hpaa" is none of fixed, threshold, metric_vote, multi_dimensional, scheduled, queue_depth, square_root_staffing, hpa"#
+        ]],
+    );
+    refused(
+        &[("h.yaml", HPA)],
+        &["--hpa", "h.yaml", "--scenario", "checkuot"],
+        &expect![[
+            r#"error: --scenario: "checkuot" is none of web-diurnal, flash-crowd, checkout, batch-queue, llm-inference, serverless, spot-mix, multi-region, carbon, noisy-sensors, faults, retry-storm and no .toml file"#
+        ]],
+    );
     let replay = ["--hpa", "h.yaml", "--trace", "t.csv"];
-    refused(&[("h.yaml", HPA), ("t.csv", "t_s,requests\n0,4\n60,many\n")], &replay, &expect![]);
-    refused(&[("h.yaml", &wrong_hpa), ("t.csv", TRACE)], &replay, &expect![]);
+    refused(
+        &[("h.yaml", HPA), ("t.csv", "t_s,requests\n0,4\n60,many\n")],
+        &replay,
+        &expect![[r#"error: t.csv: line 3: `requests` must be a number, but is "many""#]],
+    );
+    refused(
+        &[("h.yaml", &wrong_hpa), ("t.csv", TRACE)],
+        &replay,
+        &expect![
+            "error: h.yaml: line 6: `spec.maxReplica` is unknown, expected one of `behavior`, `maxReplicas`, `metrics`, `minReplicas`, `scaleTargetRef` (did you mean `maxReplicas`?)"
+        ],
+    );
     let external = "  metrics: [{ type: External, external: { metric: { name: q }, target: { type: Value, value: 1 } } }]\n";
-    refused(&[("h.yaml", &format!("{HPA}{external}")), ("t.csv", TRACE)], &replay, &expect![]);
+    refused(
+        &[("h.yaml", &format!("{HPA}{external}")), ("t.csv", TRACE)],
+        &replay,
+        &expect![[r#"error: h.yaml: `spec.metrics[0]`: an external metric must be none, but is "q""#]],
+    );
     let with = |more: &[&'static str]| [&replay[..], more].concat();
-    refused(&[("h.yaml", HPA), ("t.csv", TRACE)], &with(&["--from", "noon"]), &expect![]);
-    refused(&[("h.yaml", HPA), ("t.csv", TRACE)], &with(&["--from", "600", "--to", "300"]), &expect![]);
-    refused(&[("h.yaml", HPA), ("t.csv", TRACE)], &with(&["--to", "1999-01-01T00:00:00Z"]), &expect![]);
+    refused(
+        &[("h.yaml", HPA), ("t.csv", TRACE)],
+        &with(&["--from", "noon"]),
+        &expect![[
+            r#"error: --from: must be a time such as 2025-03-03T10:00:00Z or a number of seconds, but is "noon""#
+        ]],
+    );
+    refused(
+        &[("h.yaml", HPA), ("t.csv", TRACE)],
+        &with(&["--from", "600", "--to", "300"]),
+        &expect!["error: --to: must be at least 600 s after the start, but is 300 s"],
+    );
+    refused(
+        &[("h.yaml", HPA), ("t.csv", TRACE)],
+        &with(&["--to", "1999-01-01T00:00:00Z"]),
+        &expect![
+            "error: --to: must not be before the start, 2025-03-03T00:00:00+00:00, but is 1999-01-01T00:00:00Z"
+        ],
+    );
 }
 
 /// The file of controllers names the manifest, and complaints name both.
@@ -198,11 +262,39 @@ fn a_file_of_controllers_may_name_a_manifest() {
         let files = [("c.toml", controllers), ("h.yaml", manifest), ("t.csv", TRACE)];
         refused_by(env!("CARGO_BIN_EXE_compare"), &files, &call, expected);
     };
-    check(controllers, &wrong, &expect![]);
-    check(&controllers.replace("h.yaml", "other.yaml"), HPA, &expect![]);
-    check(&format!("{controllers}kind = \"fixed\"\n"), HPA, &expect![]);
-    check(&format!("{controllers}manifest = \"\"\"x\"\"\"\n"), HPA, &expect![]);
-    check(&controllers.replace("\"h.yaml\"", "7"), HPA, &expect![]);
+    check(
+        controllers,
+        &wrong,
+        &expect![
+            "error: c.toml: line 3: `controllers[0].hpa` is wrong: h.yaml: line 6: `spec.maxReplicas` must be at least 1, but is 0"
+        ],
+    );
+    check(
+        &controllers.replace("h.yaml", "other.yaml"),
+        HPA,
+        &expect![
+            "error: c.toml: line 3: `controllers[0].hpa` cannot be read: other.yaml: No such file or directory (os error 2)"
+        ],
+    );
+    check(
+        &format!("{controllers}kind = \"fixed\"\n"),
+        HPA,
+        &expect![[
+            r#"error: c.toml: line 4: `controllers[0].kind` must be "hpa" or left out beside `hpa`, but is "fixed""#
+        ]],
+    );
+    check(
+        &format!("{controllers}manifest = \"\"\"x\"\"\"\n"),
+        HPA,
+        &expect![
+            "error: c.toml: line 4: `controllers[0].manifest` must not stand beside `hpa`, which is a manifest, too"
+        ],
+    );
+    check(
+        &controllers.replace("\"h.yaml\"", "7"),
+        HPA,
+        &expect!["error: c.toml: line 3: `controllers[0].hpa` must be a text in quotes, but is 7"],
+    );
 
     let at = tempfile::tempdir().expect("a folder");
     fs::create_dir(at.path().join("own")).expect("a folder");
