@@ -170,8 +170,11 @@ impl Plan {
         let mut printer = Printer {
             out: BufWriter::new(io::stdout().lock()),
             has_several_pools: self.scenario.facts().pools.len() > 1,
-            json: arguments.json,
-            working: arguments.working,
+            form: match (arguments.json, arguments.working) {
+                (true, _) => Form::Json,
+                (false, true) => Form::Working,
+                (false, false) => Form::Lines,
+            },
             is_open: true,
         };
         for note in self.notes.iter().filter(|_| !arguments.json) {
@@ -311,9 +314,19 @@ fn row(out: &mut csv::Writer<File>, entry: &Entry) -> anyhow::Result<()> {
 struct Printer<'a> {
     out: BufWriter<StdoutLock<'a>>,
     has_several_pools: bool,
-    json: bool,
-    working: bool,
+    form: Form,
     is_open: bool,
+}
+
+/// How a replay is printed.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    /// A line a decision.
+    Lines,
+    /// The same with the working below.
+    Working,
+    /// An object a line.
+    Json,
 }
 
 impl Printer<'_> {
@@ -322,7 +335,7 @@ impl Printer<'_> {
     }
 
     fn entry(&mut self, entry: &Entry) {
-        if self.json {
+        if self.form == Form::Json {
             let text = serde_json::to_string(entry).expect("an entry is texts and numbers");
             return self.line(&text);
         }
@@ -331,7 +344,7 @@ impl Printer<'_> {
         let arrow = if entry.is_change() { "→" } else { "=" };
         let basis = if entry.basis == "normal" { String::new() } else { format!("[{}] ", entry.basis) };
         self.line(&format!("{at}  {pool}{from:>4} {arrow} {to:<4}  {basis}{reason}"));
-        if self.working {
+        if self.form == Form::Working {
             for line in &entry.working {
                 self.line(&format!("{:22}{line}", ""));
             }
@@ -339,7 +352,7 @@ impl Printer<'_> {
     }
 
     fn summary(&mut self, summary: &Summary) -> anyhow::Result<()> {
-        if self.json {
+        if self.form == Form::Json {
             let text = serde_json::to_string(&serde_json::json!({ "summary": summary }))?;
             self.line(&text);
         } else {

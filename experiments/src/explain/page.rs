@@ -106,15 +106,12 @@ fn write_pods(f: &mut fmt::Formatter<'_>, pods: &[PodExplanation]) -> fmt::Resul
     let mut shown: Vec<(&str, &str, usize)> = Vec::new();
     for pod in pods {
         let alike = shown.iter_mut().find(|(group, why, _)| *group == pod.group && *why == pod.why);
-        let n = match alike {
-            Some((_, _, n)) => {
-                *n += 1;
-                *n
-            }
-            None => {
-                shown.push((pod.group, &pod.why, 1));
-                1
-            }
+        let n = if let Some((_, _, n)) = alike {
+            *n += 1;
+            *n
+        } else {
+            shown.push((pod.group, &pod.why, 1));
+            1
         };
         if n <= ALIKE_MAX {
             writeln!(f, "      {}", pod_line(pod, width).trim_end())?;

@@ -58,10 +58,10 @@ struct PodFile {
     phase: PhaseFile,
     #[serde(default)]
     deleting: bool,
-    #[serde(default, deserialize_with = "written")]
-    started_at: Option<Option<Time>>,
-    #[serde(default, deserialize_with = "written")]
-    ready: Option<Option<bool>>,
+    #[serde(default)]
+    started_at: Written<Time>,
+    #[serde(default)]
+    ready: Written<bool>,
     ready_since: Option<Time>,
     #[serde(default)]
     containers: Vec<ContainerFile>,
@@ -249,11 +249,19 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// Tells "left out" (none) from "null" (some none).
-fn written<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// A field that may be left out, or be null, which is something else.
+#[derive(Clone, Copy, Debug, Default)]
+enum Written<T> {
+    #[default]
+    LeftOut,
+    Null,
+    Given(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Written<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(|value| value.map_or(Self::Null, Self::Given))
+    }
 }
 
 /// What the autoscaler sees, in the words of the engine.
@@ -355,10 +363,15 @@ impl Reader<'_> {
         let runs = !matches!(pod.phase, PhaseFile::Pending);
         let long_ago = now_seconds - LONG_AGO_SECONDS;
         let started_seconds = match pod.started_at {
-            Some(time) => time.map(|time| self.past(&at("startedAt"), time)).transpose()?,
-            None => runs.then_some(long_ago),
+            Written::Given(time) => Some(self.past(&at("startedAt"), time)?),
+            Written::Null => None,
+            Written::LeftOut => runs.then_some(long_ago),
         };
-        let is_ready = pod.ready.unwrap_or(Some(matches!(pod.phase, PhaseFile::Running)));
+        let is_ready = match pod.ready {
+            Written::Given(is_ready) => Some(is_ready),
+            Written::Null => None,
+            Written::LeftOut => Some(matches!(pod.phase, PhaseFile::Running)),
+        };
         let changed_seconds = match pod.ready_since {
             Some(time) => self.past(&at("readySince"), time)?,
             None => started_seconds.unwrap_or(long_ago),
