@@ -136,12 +136,7 @@ pub const ABOUT: About = About {
             "(nominal start-up and one period)",
             "How far ahead demand must be covered.",
         ),
-        Parameter::new(
-            "step_seconds",
-            "s",
-            "60.0",
-            "Step of the forecast; rounded up to whole scrapes.",
-        ),
+        Parameter::new("step_seconds", "s", "60.0", "Step of the forecast; rounded up to whole scrapes."),
         Parameter::new(
             "service_half_life_seconds",
             "s",
@@ -347,10 +342,11 @@ impl Controller for Combined {
         for value in &self.history {
             self.forecaster.observe(*value);
         }
+        self.steps.clear();
         if !self.history.is_empty() {
             self.forecaster.refit();
+            self.steps.refit_at = self.steps.an_hour();
         }
-        self.steps.clear();
         self.service_time.clear();
         self.stabiliser.clear();
         (self.last, self.counts) = (None, Counts::default());
@@ -503,9 +499,12 @@ impl Steps {
         self.open += 1;
         if self.open >= self.refit_at {
             forecaster.refit();
-            let hour = (SECONDS_PER_HOUR / self.step_seconds) as u64;
-            self.refit_at = self.open + (self.open / 4).min(hour).max(1);
+            self.refit_at = self.open + (self.open / 4).clamp(1, self.an_hour());
         }
+    }
+
+    fn an_hour(&self) -> u64 {
+        ((SECONDS_PER_HOUR / self.step_seconds) as u64).max(1)
     }
 
     /// The steps from now to so far ahead, counted from the open one: from the first on, up to and without the last.
@@ -514,5 +513,233 @@ impl Steps {
         let end = ((now_seconds + lead_seconds) / self.step_seconds).max(0.0) as u64;
         let from_open = |step: u64| step.saturating_sub(self.open) as u32;
         from_open(now)..from_open(end) + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use approx::assert_relative_eq;
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+    use tidegate_core::Scrape;
+    use toml::Value;
+
+    use super::*;
+    use crate::testing::{self, Desk};
+
+    const DOCS: &str = include_str!("../../../docs/controllers.md");
+
+    /// 16 slots at 75 % with 24/s: the service time is 0.5 s.
+    fn scrape(rate: f64) -> Scrape {
+        Scrape {
+            requests_per_second: Some(rate),
+            first_attempts_per_second: Some(rate),
+            errors_per_second: Some(0.0),
+            queue_length: Some(0.0),
+            cpu_utilization: Some(0.75),
+            ..Scrape::default()
+        }
+    }
+
+    /// What was wanted of the first pool, one decision a minute: `f` by fallback, `?` held.
+    fn run(told: &[f64], parameters: &str, rates: &[f64]) -> (String, String) {
+        let facts = testing::facts();
+        let catalog = Catalog::rules().with(kind(Catalog::rules(), testing::forecasters(told)));
+        let table: Table = parameters.parse().expect("parameters are written in TOML");
+        let mut controller = catalog.build("reactive_predictive", &table, &facts).expect("it is right");
+        controller.reset(tidegate_core::Seed::training(0).controller(0));
+        let mut desk = Desk::new(&facts);
+        let mut counts = Vec::new();
+        for (index, rate) in rates.iter().enumerate() {
+            // The service time is 0.5 s, whatever the fleet is; beyond full nothing is cut, for the same reason.
+            let utilization = rate * 0.5 / (4.0 * f64::from(desk.pools[0].ready));
+            let seen = Scrape { cpu_utilization: Some(utilization), ..scrape(*rate) };
+            desk.see(if index == 0 { scrape(24.0) } else { seen });
+            let decision = desk.decide(&mut *controller);
+            let mark = match decision.basis {
+                Basis::Held => "?",
+                Basis::Fallback => "f",
+                _ => "",
+            };
+            counts.push(format!("{}{mark}", decision.targets[0].wanted));
+            desk.wait(controller.period_seconds());
+        }
+        let mut text = String::new();
+        controller.explain(&mut text).expect("a string takes all");
+        (counts.join(" "), text)
+    }
+
+    fn check(told: &[f64], parameters: &str, rates: &[f64], expected: &Expect) {
+        expected.assert_eq(&run(told, parameters, rates).0);
+    }
+
+    const STAYS: &str = "reactive = { kind = \"threshold\", high = 0.99, low = 0.0 }\n\
+                         target_utilization = 0.6\nscale_in_window_seconds = 0\n";
+
+    /// At 60 % a replica gets 4.8/s, so 24/s need 5, 48/s need 10. The reactive rule keeps what is declared, and so the
+    /// fleet stays when the prediction falls.
+    #[test]
+    fn the_prediction_scales_out_and_never_in() {
+        let told = [24.0, 24.0, 48.0, 48.0, 48.0, 12.0, 12.0, 12.0, 12.0];
+        // Start-up 60 s and a period of 60 s: two steps ahead. The first step is closed at the third decision.
+        check(&told, STAYS, &[24.0; 8], &expect!["4f 4f 10 10 10 10 10 10"]);
+        check(&told, &format!("{STAYS}lead_seconds = 0"), &[24.0; 8], &expect!["4f 4f 10 10 10 10 10 10"]);
+        check(&[12.0], STAYS, &[24.0; 4], &expect!["4f 4f 4 4"]);
+    }
+
+    #[test]
+    fn what_is_needed_one_lead_time_ahead_is_asked_for_now() {
+        let told = [24.0, 24.0, 24.0, 24.0, 24.0, 24.0, 48.0, 48.0, 48.0];
+        for (lead_seconds, expected) in [
+            (0, expect!["4f 4f 5 5 5 5 10"]),
+            (120, expect!["4f 4f 5 5 10 10 10"]),
+            (150, expect!["4f 4f 5 5 10 10 10"]),
+        ] {
+            check(&told, &format!("{STAYS}lead_seconds = {lead_seconds}"), &[24.0; 7], &expected);
+        }
+    }
+
+    /// The buffer is on demand: 24/s and half as much again need 8 (7.5). The square root: a = 12, β(0.5) = 0.506,
+    /// 13.75 slots, 4 replicas.
+    #[test]
+    fn demand_becomes_replicas_as_documented() {
+        check(&[24.0], &format!("{STAYS}buffer_share = 0.5"), &[24.0; 3], &expect!["4f 4f 8"]);
+        let root = "reactive = { kind = \"threshold\", high = 0.99, low = 0.0 }\n\
+                    delay_probability = 0.5\nscale_in_window_seconds = 0";
+        check(&[24.0], root, &[24.0; 3], &expect!["4f 4f 4"]);
+        check(&[100.0], root, &[24.0; 3], &expect!["4f 4f 14"]);
+        check(&[9e9], root, &[24.0; 3], &expect!["4f 4f 20"]);
+    }
+
+    /// The reactive rule alone decides, and what the prediction would have done is told.
+    #[test]
+    fn in_a_dry_run_the_reactive_rule_acts() {
+        let rates = [24.0, 24.0, 24.0, 80.0, 80.0, 24.0, 12.0, 12.0];
+        let parameters = "reactive = { kind = \"threshold\", cooldown_in_seconds = 0 }\nmode = \"dry_run\"\n\
+                          target_utilization = 0.6";
+        let (dry, text) = run(&[48.0], parameters, &rates);
+        let (never, _) = run(&[0.0], &parameters.replace("dry_run", "auto"), &rates);
+        assert_eq!(dry, never, "a prediction of nothing changes nothing either");
+        expect!["4f 4f 4 5 5 5 4 3"].assert_eq(&dry);
+        expect!["quantile 0.9 of the demand of the next 120 s is 48.000 requests a second (told), for which 10 replicas are needed; in 8 decisions 6 predictions, 6 of them above the reactive rule, by 34 replicas in all; the reactive rule: "]
+            .assert_eq(&text);
+    }
+
+    #[test]
+    fn other_levels_lie_between_the_fixed_ones() {
+        let levels = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+        for (level, value) in Quantiles::LEVELS.iter().zip(levels) {
+            assert_relative_eq!(at_quantile(&levels, *level), value, max_relative = 1e-12);
+        }
+        assert_relative_eq!(at_quantile(&levels, 0.8), 6.0 + 1.0 / 3.0, max_relative = 1e-12);
+        assert_relative_eq!(at_quantile(&levels, 0.03), 1.5, max_relative = 1e-12);
+    }
+
+    /// The history's last step ends where the run begins; then come the run's own.
+    #[test]
+    fn the_history_comes_first_and_the_clock_fits() {
+        let facts = testing::facts();
+        let mut forecasters = testing::forecasters(&[]);
+        forecasters.history = Arc::new(|_, step_seconds| {
+            assert_eq!(step_seconds, 60.0);
+            vec![Some(48.0), None, Some(36.0)]
+        });
+        let catalog = Catalog::rules().with(kind(Catalog::rules(), forecasters));
+        let table: Table = STAYS.parse().expect("it is TOML");
+        let mut controller = catalog.build("reactive_predictive", &table, &facts).expect("it is right");
+        controller.reset(tidegate_core::Seed::training(0).controller(0));
+        let mut desk = Desk::new(&facts);
+        desk.see(scrape(24.0));
+        // The forecaster of the tests repeats the newest value: 36/s need 8.
+        assert_eq!(desk.decide(&mut *controller).targets[0].wanted, 8);
+    }
+
+    #[test]
+    fn wrong_parameters_are_refused() {
+        let complain = |text: &str, expected: &Expect| {
+            let catalog = Catalog::rules().with(kind(Catalog::rules(), testing::forecasters(&[])));
+            let table: Table = text.parse().expect("it is TOML");
+            let error = catalog.check("reactive_predictive", &table).expect_err("it is wrong");
+            expected.assert_eq(&error.to_string());
+        };
+        complain("reactive = { high = 0.7 }", &expect!["`reactive.kind` must be given, but is missing"]);
+        complain(
+            "reactive = { kind = \"threshold\", hihg = 0.7 }",
+            &expect![
+                "`reactive.hihg` unknown field `hihg`, expected one of `pool`, `high`, `low`, `step`, `step_share`, `cooldown_out_seconds`, `cooldown_in_seconds`, `counts_starting`, `guards_scale_in`, `window_seconds`, `stale_seconds`, `period_seconds`"
+            ],
+        );
+        complain("quantile = 0.999", &expect!["`quantile` must be 0.01 to 0.99, but is 0.999"]);
+        complain(
+            "forecaster = \"crystal_ball\"",
+            &expect![[
+                r#"`forecaster` must be one of `seasonal_naive_day`, `seasonal_naive_week`, `last_value`, but is "crystal_ball""#
+            ]],
+        );
+    }
+
+    #[test]
+    fn the_handbook_and_the_defaults_are_right() {
+        let kind = kind(Catalog::rules(), testing::forecasters(&[]));
+        assert!(DOCS.contains(&kind.table()), "docs/controllers.md lacks:\n{}", kind.table());
+        assert!(DOCS.contains(ABOUT.summary), "docs/controllers.md lacks: {}", ABOUT.summary);
+        let defaults = Table::try_from(Parameters::default()).expect("parameters are a table");
+        let documented: BTreeSet<_> = ABOUT.parameters.iter().map(|row| row.name).collect();
+        for name in defaults.keys() {
+            assert!(documented.contains(name.as_str()), "{name}");
+        }
+        for row in ABOUT.parameters {
+            let used = defaults.get(row.name);
+            let table: Option<Table> = (!row.default.starts_with('('))
+                .then(|| format!("value = {}", row.default).parse().expect("TOML"));
+            assert_eq!(used, table.as_ref().and_then(|table| table.get("value")), "{}", row.name);
+            for share in [0.0, 0.5, 1.0] {
+                let Some(search) = row.search else { continue };
+                let table = Table::from_iter([(row.name.to_owned(), search.value(share))]);
+                super::check(
+                    &Catalog::rules(),
+                    testing::forecasters(&[]).names,
+                    &read_parameters(&table).expect("it can be read"),
+                )
+                .expect("what a search proposes is right");
+            }
+        }
+        let unknown = Table::from_iter([("no_such_field".to_owned(), Value::Boolean(true))]);
+        let error = read_parameters::<Parameters>(&unknown).expect_err("the field is unknown");
+        let real: BTreeSet<_> = error
+            .problem
+            .split("expected")
+            .nth(1)
+            .unwrap_or_default()
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .collect();
+        assert_eq!(real, documented);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// On the same series, with the fleet that the reactive rule alone would have: never fewer than that rule
+        /// wants, and as many as it or the prediction wants. Within the bounds always.
+        #[test]
+        fn it_is_the_larger_of_the_two(
+            told in prop::collection::vec(0.0..300.0_f64, 1..10),
+            rates in prop::collection::vec(0.0..200.0_f64, 3..20),
+        ) {
+            let staffing = "target_utilization = 0.6\nscale_in_window_seconds = 0\n";
+            let reactive = "reactive = { kind = \"square_root_staffing\", scale_in_window_seconds = 0 }\n";
+            let numbers = |text: String| -> Vec<u32> {
+                text.split(' ').map(|count| count.trim_end_matches(['f', '?']).parse().expect("a count")).collect()
+            };
+            let both = numbers(run(&told, &format!("{staffing}{reactive}"), &rates).0);
+            let alone = numbers(run(&told, &format!("mode = \"dry_run\"\n{staffing}{reactive}"), &rates).0);
+            for (both, alone) in both.iter().zip(&alone) {
+                prop_assert!((1..=20).contains(both) && both >= alone, "{both} and {alone}");
+            }
+        }
     }
 }

@@ -235,8 +235,7 @@ impl Controller for QueueDepth {
                 .sum();
             Some(round_up((slots - others) / self.service_time.concurrency(self.pool.index())))
         };
-        let by_latency =
-            self.acceptable_latency_seconds.and_then(|seconds| staffed(waiting? / seconds));
+        let by_latency = self.acceptable_latency_seconds.and_then(|seconds| staffed(waiting? / seconds));
         let by_drain = self.drain_seconds.and_then(|seconds| staffed(rate? + waiting? / seconds));
         let somebody_waits = waiting.is_some_and(|waiting| waiting > 0.0);
         let is_asleep = is_at_zero(observation);
@@ -367,7 +366,8 @@ mod tests {
         let text = "external = \"jobs\"\nbacklog_per_replica = 10\nscale_in_window_seconds = 0";
         let mut controller = testing::controller("queue_depth", text, &facts);
         let mut desk = Desk::new(&facts);
-        let sample = |metric, value| tidegate_core::observation::ExternalSample { metric, at_seconds: 0.0, value };
+        let sample =
+            |metric, value| tidegate_core::observation::ExternalSample { metric, at_seconds: 0.0, value };
         desk.external = vec![sample(0, Some(900.0)), sample(1, Some(71.0)), sample(1, None)];
         desk.see(backlog(500.0, 16.0));
         assert_eq!(desk.decide(&mut *controller).targets[0].wanted, 8);

@@ -42,7 +42,11 @@ use crate::inner;
 use crate::rule::{Stabiliser, Window, positive, remembered, round_up, wrong};
 
 /// How many of `total` are bought on demand, and how many on the spot market.
-pub fn distribution(total: Replicas, on_demand_base: Replicas, share_above_base: f64) -> (Replicas, Replicas) {
+pub fn distribution(
+    total: Replicas,
+    on_demand_base: Replicas,
+    share_above_base: f64,
+) -> (Replicas, Replicas) {
     let base = total.min(on_demand_base);
     let above = total - base;
     let on_demand = base + round_up(share_above_base * f64::from(above)).min(above);
@@ -204,15 +208,22 @@ impl Rule for SpotMix {
             return Err(wrong("on_demand", "must be given, because every pool has a spot market"));
         };
         if spot == Some(on_demand) {
-            return Err(wrong("spot", format!("must differ from `on_demand`, but both are {:?}", facts.pools[on_demand].name)));
+            return Err(wrong(
+                "spot",
+                format!("must differ from `on_demand`, but both are {:?}", facts.pools[on_demand].name),
+            ));
         }
         let mut merged = facts.clone();
         if let Some(spot) = spot {
             let (slots, others) = (facts.pools[spot].concurrency, facts.pools[on_demand].concurrency);
             if slots != others {
-                return Err(wrong("spot", format!("must be a pool of {others} slots a replica, but has {slots}")));
+                return Err(wrong(
+                    "spot",
+                    format!("must be a pool of {others} slots a replica, but has {slots}"),
+                ));
             }
-            merged.pools[on_demand].bounds = together(facts.pools[on_demand].bounds, facts.pools[spot].bounds);
+            merged.pools[on_demand].bounds =
+                together(facts.pools[on_demand].bounds, facts.pools[spot].bounds);
             merged.pools[on_demand].replicas_initial += facts.pools[spot].replicas_initial;
             merged.pools[on_demand].startup_seconds =
                 facts.pools[on_demand].startup_seconds.max(facts.pools[spot].startup_seconds);
@@ -420,8 +431,13 @@ impl SpotMix {
 }
 
 /// The pools as the inner rule sees them: the merged one, then the others.
-fn merged_order(n_pools: usize, on_demand: usize, spot: Option<usize>) -> impl Iterator<Item = usize> + Clone {
-    std::iter::once(on_demand).chain((0..n_pools).filter(move |index| *index != on_demand && Some(*index) != spot))
+fn merged_order(
+    n_pools: usize,
+    on_demand: usize,
+    spot: Option<usize>,
+) -> impl Iterator<Item = usize> + Clone {
+    std::iter::once(on_demand)
+        .chain((0..n_pools).filter(move |index| *index != on_demand && Some(*index) != spot))
 }
 
 fn together(a: Bounds, b: Bounds) -> Bounds {
@@ -433,4 +449,229 @@ fn together(a: Bounds, b: Bounds) -> Bounds {
 
 fn within(wanted: Replicas, bounds: Bounds) -> Replicas {
     wanted.min(bounds.replicas_max).max(bounds.replicas_min)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+    use tidegate_core::Scrape;
+
+    use super::*;
+    use crate::testing::{self, Desk};
+
+    /// The table of the EC2 Auto Scaling user guide: base and percentage, groups of 10, 20, 30 and 40.
+    #[test]
+    fn the_distribution_is_that_of_aws() {
+        for (base, share, on_demand) in [
+            (10, 0.5, [10, 15, 20, 25]),
+            (0, 0.0, [0, 0, 0, 0]),
+            (0, 0.6, [6, 12, 18, 24]),
+            (0, 1.0, [10, 20, 30, 40]),
+            (12, 0.0, [10, 12, 12, 12]),
+        ] {
+            for (total, on_demand) in [10, 20, 30, 40].into_iter().zip(on_demand) {
+                assert_eq!(
+                    distribution(total, base, share),
+                    (on_demand, total - on_demand),
+                    "{base} {share}"
+                );
+            }
+        }
+        // Fractions are rounded up in favour of on-demand.
+        assert_eq!(distribution(11, 0, 0.5), (6, 5));
+        assert_eq!(distribution(3, 1, 0.1), (2, 1));
+    }
+
+    /// So many in all, by a backlog of one a replica.
+    const COUNTED: &str =
+        "total = { kind = \"queue_depth\", backlog_per_replica = 1, scale_in_window_seconds = 0 }\n";
+
+    fn backlog(count: f64) -> Scrape {
+        Scrape { concurrency: Some(count), queue_length: Some(0.0), ..Scrape::default() }
+    }
+
+    struct Market {
+        desk: Desk,
+        mix: BoxedController,
+    }
+
+    impl Market {
+        fn new(parameters: &str) -> Self {
+            let facts = testing::facts_of_a_market();
+            let mut desk = Desk::new(&facts);
+            for (status, pool) in desk.pools.iter_mut().zip(&facts.pools) {
+                status.dollars_per_replica_hour = pool.dollars_per_replica_hour;
+            }
+            let mix = testing::controller("spot_mix", &format!("{COUNTED}{parameters}"), &facts);
+            Self { desk, mix }
+        }
+
+        /// What is wanted on demand and on the market for a backlog of so many, period by period; `takes` happens
+        /// after each decision.
+        fn wants(&mut self, counts: &[f64], mut takes: impl FnMut(usize, &mut Desk), expected: &Expect) {
+            let mut line = Vec::new();
+            for (step, count) in counts.iter().enumerate() {
+                self.desk.see(backlog(*count));
+                let decision = self.desk.decide(&mut *self.mix);
+                line.push(format!("{}+{}", decision.targets[0].wanted, decision.targets[1].wanted));
+                takes(step, &mut self.desk);
+                self.desk.wait(self.mix.period_seconds());
+            }
+            expected.assert_eq(&line.join(" "));
+        }
+    }
+
+    #[test]
+    fn the_total_is_split_by_base_and_share() {
+        let parameters = "on_demand_base = 2\non_demand_share_above_base = 0.25\n";
+        Market::new(parameters).wants(
+            &[0.0, 1.0, 2.0, 6.0, 7.0, 10.0, 18.0, 30.0],
+            |_, _| {},
+            // Each pool takes 20 at most.
+            &expect!["0+0 1+0 2+0 3+3 4+3 4+6 6+12 10+20"],
+        );
+    }
+
+    /// Half of 10 on the market; it takes three away and sells none for 8 periods of 15 s.
+    #[test]
+    fn what_the_market_does_not_give_is_covered() {
+        let shock = |step: usize, desk: &mut Desk| {
+            let spot = &mut desk.pools[1];
+            let given = if (2..10).contains(&step) { 2 } else { spot.declared };
+            (spot.ready, spot.observed) = (given, given);
+        };
+        let parameters = "on_demand_base = 0\non_demand_share_above_base = 0.5\nreturn_seconds = 60\n";
+        Market::new(parameters).wants(
+            &[10.0; 16],
+            shock,
+            &expect!["5+5 5+5 5+5 8+5 8+5 8+5 8+5 8+5 8+5 8+5 8+5 8+5 8+5 8+5 5+5 5+5"],
+        );
+        Market::new(&format!("{parameters}falls_back = false")).wants(
+            &[10.0; 5],
+            shock,
+            &expect!["5+5 5+5 5+5 5+5 5+5"],
+        );
+    }
+
+    /// The market says yes but nothing comes: after `launch_seconds` it counts as missing. An ordinary start does not.
+    #[test]
+    fn launches_that_do_not_arrive_are_covered_in_time() {
+        let parameters = "on_demand_base = 0\non_demand_share_above_base = 0.5\nlaunch_seconds = 60\n";
+        let never = |_: usize, desk: &mut Desk| {
+            let spot = &mut desk.pools[1];
+            (spot.ready, spot.starting) = (4, spot.declared - 4);
+        };
+        Market::new(parameters).wants(&[10.0; 8], never, &expect!["5+5 5+5 5+5 5+5 5+5 6+5 6+5 6+5"]);
+        let mut market = Market::new(parameters);
+        market.desk.startup_seconds = 45.0;
+        let ramp: Vec<f64> = (0..12).map(|step| 10.0 + 2.0 * f64::from(step)).collect();
+        market.wants(
+            &ramp,
+            |_, _| {},
+            &expect!["5+5 6+6 7+7 8+8 9+9 10+10 11+11 12+12 13+13 14+14 15+15 16+16"],
+        );
+    }
+
+    #[test]
+    fn a_notice_moves_the_replacement_to_on_demand() {
+        let noticed = |step: usize, desk: &mut Desk| desk.pools[1].notices = if step == 1 { 2 } else { 0 };
+        let parameters = "on_demand_base = 0\non_demand_share_above_base = 0.5\nreturn_seconds = 30\n";
+        let on_demand = format!("{parameters}replaces_on_demand = true");
+        Market::new(&on_demand).wants(&[10.0; 6], noticed, &expect!["5+5 5+5 7+3 7+3 5+5 5+5"]);
+        Market::new(parameters).wants(&[10.0; 4], noticed, &expect!["5+5 5+5 5+5 5+5"]);
+    }
+
+    #[test]
+    fn spot_that_is_dear_is_given_up() {
+        let price = |step: usize, desk: &mut Desk| {
+            let on_demand = desk.pools[0].dollars_per_replica_hour;
+            desk.pools[1].dollars_per_replica_hour =
+                if step == 1 { 1.2 * on_demand } else { 0.3 * on_demand };
+        };
+        let parameters = "on_demand_base = 0\non_demand_share_above_base = 0.5\nreturn_seconds = 30\n";
+        Market::new(parameters).wants(&[10.0; 6], price, &expect!["5+5 5+5 10+0 10+0 5+5 5+5"]);
+        let dearer = format!("{parameters}spot_price_max = 1.5");
+        Market::new(&dearer).wants(&[10.0; 3], price, &expect!["5+5 5+5 5+5"]);
+    }
+
+    /// Without a market all is on demand, and the rule is the inner one.
+    #[test]
+    fn without_a_market_it_is_the_inner_rule() {
+        let (facts, series) = (testing::facts(), [3.0, 30.0, 50.0].map(backlog));
+        let text = "total = { kind = \"queue_depth\" }";
+        let mut mix = testing::controller("spot_mix", text, &facts);
+        let mut inner = testing::controller("queue_depth", "", &facts);
+        assert_eq!(
+            testing::wanted(&mut *mix, &mut Desk::new(&facts), &series),
+            testing::wanted(&mut *inner, &mut Desk::new(&facts), &series)
+        );
+    }
+
+    #[test]
+    fn wrong_pools_and_rules_are_refused() {
+        let complain = |facts: &OperatorFacts, text: &str, expected: &Expect| {
+            let table: Table = text.parse().expect("it is TOML");
+            let error = Catalog::rules().build("spot_mix", &table, facts).err().expect("it is wrong");
+            expected.assert_eq(&error.to_string());
+        };
+        let facts = testing::facts_of_a_market();
+        complain(&facts, "spot = \"sopt\"", &expect![[r#"`spot` must be "web" or "spot", but is "sopt""#]]);
+        complain(
+            &facts,
+            "spot = \"web\"",
+            &expect![[r#"`spot` must differ from `on_demand`, but both are "web""#]],
+        );
+        complain(
+            &facts,
+            "total = { kind = \"spot_mix\" }",
+            &expect![[r#"`total.kind` must be a rule for one pool, but is "spot_mix""#]],
+        );
+        complain(
+            &facts,
+            "total = { kind = \"threshold\", low = 0.9 }",
+            &expect!["`total.low` must be below `high`, which is 0.8, but is 0.9"],
+        );
+        let mut uneven = facts.clone();
+        uneven.pools[1].concurrency = 8;
+        complain(&uneven, "", &expect!["`spot` must be a pool of 4 slots a replica, but has 8"]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever the market does: within the bounds of both pools; on demand never less than base and share; in all
+        /// never less than is wanted, as far as the pools can take it.
+        #[test]
+        fn the_split_keeps_its_promises(
+            moments in prop::collection::vec((0.0..60.0_f64, 0..25_u32, 0..5_u32, 0.1..2.0_f64), 1..60),
+            base in 0..10_u32,
+            share in 0.0..1.0_f64,
+            flags in any::<(bool, bool)>(),
+        ) {
+            let parameters = format!(
+                "on_demand_base = {base}\non_demand_share_above_base = {share}\nfalls_back = {}\n\
+                 replaces_on_demand = {}\n", flags.0, flags.1
+            );
+            let mut market = Market::new(&parameters);
+            for (count, ready, notices, price) in moments {
+                let on_demand_price = market.desk.pools[0].dollars_per_replica_hour;
+                let spot = &mut market.desk.pools[1];
+                spot.ready = ready.min(spot.declared);
+                (spot.observed, spot.starting, spot.notices) = (spot.ready, 0, notices);
+                spot.dollars_per_replica_hour = price * on_demand_price;
+                market.desk.starts.clear();
+                market.desk.see(backlog(count));
+                let decision = market.desk.decide(&mut *market.mix);
+                let (on_demand, spot) = (decision.targets[0].wanted, decision.targets[1].wanted);
+                let total = round_up(count).min(40);
+                prop_assert!(on_demand <= 20 && spot <= 20);
+                prop_assert!(on_demand >= distribution(total, base, share).0.min(20));
+                if price <= 1.0 && decision.reason.what != "spot is dear" {
+                    prop_assert!(on_demand + spot >= total, "{on_demand} + {spot} for {total}");
+                }
+                market.desk.wait(15.0);
+            }
+        }
+    }
 }

@@ -340,7 +340,7 @@ mod tests {
             scrape(24.0, lost),
         ];
         let counts = wanted(&mut *controller, &mut Desk::new(&facts), &series);
-        expect!["0? 1 1? 2 4 0 0 1 0 4"].assert_eq(&counts);
+        expect!["0? 1 1? 1 4 0 0 1 0 4"].assert_eq(&counts);
     }
 
     /// The service time is had back from a plant that is known, at any utilization and while the queue grows.

@@ -26,13 +26,7 @@ impl History {
             "a step lasts some seconds, not {step_seconds}"
         );
         let n_remembered = (remembered_seconds / step_seconds).ceil().max(2.0) as usize;
-        Self {
-            step_seconds,
-            values: vec![f64::NAN; n_remembered],
-            n_steps: 0,
-            newest: None,
-            calendar: None,
-        }
+        Self { step_seconds, values: vec![f64::NAN; n_remembered], n_steps: 0, newest: None, calendar: None }
     }
 
     pub(crate) fn reset(&mut self, calendar: Calendar) {

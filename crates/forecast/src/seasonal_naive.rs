@@ -149,15 +149,15 @@ impl Forecaster for SeasonalNaive {
         into.values.clear();
         let Some(newest) = self.history.newest() else { return };
         let next = self.history.n_steps();
-        into.values.extend((1..=horizon.get()).map(|ahead| {
-            match self.repeated(next + u64::from(ahead) - 1) {
+        into.values.extend((1..=horizon.get()).map(
+            |ahead| match self.repeated(next + u64::from(ahead) - 1) {
                 Some((point, index)) if self.seasons[index].offsets.n_errors >= ERRORS_MIN => {
                     self.seasons[index].offsets.about(point, 1.0)
                 }
                 Some((point, _)) => self.spread.centred_about(point, ahead),
                 None => self.spread.about(newest, ahead),
-            }
-        }));
+            },
+        ));
     }
 
     fn paths(&mut self, horizon: NonZeroU32, into: &mut Paths) {
@@ -201,7 +201,9 @@ mod tests {
     use tidegate_core::Seed;
 
     use super::*;
-    use crate::testing::{Ar1, History as Values, calendar_in, covered, forecast, never_wrong, reset, values_of_all_kinds};
+    use crate::testing::{
+        Ar1, History as Values, calendar_in, covered, forecast, never_wrong, reset, values_of_all_kinds,
+    };
 
     const HOUR: f64 = 3600.0;
 
@@ -211,9 +213,11 @@ mod tests {
 
     #[test]
     fn a_periodic_series_is_forecast_exactly() {
-        for (mut forecaster, period) in
-            [(SeasonalNaive::day(HOUR), 24), (SeasonalNaive::week(HOUR), 168), (SeasonalNaive::day(900.0), 96)]
-        {
+        for (mut forecaster, period) in [
+            (SeasonalNaive::day(HOUR), 24),
+            (SeasonalNaive::week(HOUR), 168),
+            (SeasonalNaive::day(900.0), 96),
+        ] {
             reset(&mut forecaster);
             let value = |step: u64| ((step % period) * 37 % 101) as f64;
             for step in 0..2 * period + 5 {
@@ -244,10 +248,7 @@ mod tests {
             }
             assert_eq!(forecast(&mut forecaster, 200).values.len(), 200);
         }
-        assert_eq!(
-            said,
-            ["nothing seen", "last value", "seasonal naive, day", "seasonal naive, week"]
-        );
+        assert_eq!(said, ["nothing seen", "last value", "seasonal naive, day", "seasonal naive, week"]);
     }
 
     /// A hole in the third day: what is missing comes from the second.
@@ -271,7 +272,10 @@ mod tests {
     #[test]
     fn the_season_keeps_to_the_clock_on_the_wall() {
         let mut forecaster = SeasonalNaive::day(HOUR);
-        forecaster.reset(calendar_in(chrono_tz::Europe::Berlin, "2025-03-29T00:00:00"), Seed::training(0).controller(0));
+        forecaster.reset(
+            calendar_in(chrono_tz::Europe::Berlin, "2025-03-29T00:00:00"),
+            Seed::training(0).controller(0),
+        );
         let hour_of = |step: u64| if step < 26 { step % 24 } else { (step + 1) % 24 };
         for step in 0..30 {
             forecaster.observe(Some(hour_of(step) as f64));
@@ -311,7 +315,8 @@ mod tests {
         forecaster.paths(NonZeroU32::new(10).expect("ten"), &mut paths);
         for ahead in [0, 9] {
             for (level, quantile) in Quantiles::LEVELS.iter().zip(quantiles.values[ahead]) {
-                let below = paths.values.chunks(10).filter(|path| path[ahead] <= quantile).count() as f64 / 4000.0;
+                let below =
+                    paths.values.chunks(10).filter(|path| path[ahead] <= quantile).count() as f64 / 4000.0;
                 assert!((below - level).abs() < 0.04, "{ahead} ahead, {level}: {below}");
             }
         }
