@@ -84,7 +84,7 @@ impl History {
             let (scenario, seed) = study.world(Split::Training, index);
             let mut scenario = Scenario::clone(scenario);
             if !is_trace {
-                scenario.calendar.start -= TimeDelta::days((n_worlds - index) as i64);
+                scenario.calendar.start -= TimeDelta::days((n_worlds - index).cast_signed());
                 scenario.horizon_ticks = (SECONDS_PER_DAY / scenario.tick_seconds).round() as u32;
             }
             (scenario, seed)
@@ -186,7 +186,53 @@ mod tests {
         assert_eq!(world.calendar.local(0.0), scenario.calendar.local(0.0 - SECONDS_PER_DAY));
     }
 
-    /// Evaluation days never come into a history: with all training worlds left out there is none.
+    /// Days of a trace with 10 and 20 users a second, and a run some days later.
+    fn trace(days_later: i64) -> (Study, Vec<Option<f64>>) {
+        let mut scenario = Scenario::clone(crate::scenarios::tests::example().scenario());
+        (scenario.horizon_ticks, scenario.warm_up_ticks) = (5760, 80);
+        (scenario.tick_seconds, scenario.calendar.warm_up_seconds) = (15.0, 1200);
+        let day = |rate: f64, days: i64| {
+            let mut scenario = scenario.clone();
+            scenario.calendar.start += TimeDelta::days(days);
+            scenario.workload = Workload::Recorded(tidegate_core::scenario::Recorded {
+                requests_per_second: vec![rate; 5840].into(),
+                step_seconds: 15.0,
+                arrivals_seconds: None,
+            });
+            Arc::new(scenario)
+        };
+        let training = vec![day(10.0, 0), day(20.0, 1)];
+        let study =
+            Study::of_days("t", "", String::new(), Vec::new(), training, vec![day(900.0, days_later)]);
+        let calendar = study.scenario().calendar;
+        let steps = History::new(&study).before(&calendar, 60.0);
+        (study, steps)
+    }
+
+    /// The day after the training part: both days, less the warm-up. Two days after it: a day is missing. A week and
+    /// a day after it: as on the day after.
+    #[test]
+    fn a_traces_history_keeps_its_weekdays() {
+        for (days_later, missing) in [(2, 0), (3, 1440), (9, 0), (12, 3 * 1440)] {
+            let (study, steps) = trace(days_later);
+            assert_eq!(steps.len(), 2 * 1440 - 20 + missing);
+            for (day, rate) in [(0, 10.0), (1, 20.0)] {
+                let values: Vec<f64> =
+                    steps[day * 1440..][..1400].iter().map(|value| value.expect("it was seen")).collect();
+                approx::assert_relative_eq!(tidegate_stats::mean(&values), rate, max_relative = 0.01);
+            }
+            assert!(steps.iter().rev().take(missing.saturating_sub(20)).all(Option::is_none));
+            assert!(note(&study).contains("2 training days"));
+        }
+    }
+
+    /// A trace of one day is its own training part, and what is recorded is the same in every world.
+    #[test]
+    fn what_is_evaluated_is_never_history() {
+        let (study, steps) = trace(1);
+        assert!(steps.is_empty() && note(&study).contains("nothing"));
+    }
+
     #[test]
     fn a_recorded_demand_is_no_history_of_itself() {
         let recorded = tidegate_core::scenario::Recorded {

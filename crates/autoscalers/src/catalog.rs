@@ -552,7 +552,9 @@ mod tests {
         );
         read(
             "[[controllers]]\nname = \"a\"\nkind = \"treshold\"\n",
-            &expect![[r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, but is "treshold""#]],
+            &expect![[
+                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, but is "treshold""#
+            ]],
         );
         read(
             &format!("{head}{head}"),
@@ -625,7 +627,9 @@ mod tests {
         };
         check(
             "[treshold]\nhigh = 0.7",
-            &expect![[r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, but is "treshold""#]],
+            &expect![[
+                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, but is "treshold""#
+            ]],
         );
         check("threshold = 3", &expect!["`controllers.threshold` must be a table of parameters, but is 3"]);
         check(

@@ -18,7 +18,9 @@
 //!
 //! AWS predictive scaling (only scales out; several policies: the largest), Netflix's Scryer (beside Amazon Auto Scaling),
 //! crane's EHPA, Alibaba's AHPA and KEDA with a prediction all compose in this way. None publishes how demand becomes
-//! replicas; the two ways here are a choice.
+//! replicas; the two ways here are a choice. They staff for a point forecast, so the median is the default: whether today
+//! is busier than forecast, the reactive rule sees, and a high quantile of a method that knows little of today pays for
+//! the worst day all day long.
 //!
 //! **Demand** is what arrived for the first time in each step of `step_seconds`, as the scrapes say, where the sensor can
 //! tell; else all attempts, and then it is inflated by retries. A step without a scrape is a gap. The forecaster may be
@@ -113,8 +115,8 @@ pub const ABOUT: About = About {
             "`seasonal_naive_day`, `seasonal_naive_week` or `last_value`.",
         )
         .searched(Search::OneOf(&["seasonal_naive_day", "last_value"])),
-        Parameter::new("quantile", "1", "0.9", "Quantile of demand that is staffed for, 0.01 to 0.99.")
-            .searched(Search::Linear { low: 0.5, high: 0.99 }),
+        Parameter::new("quantile", "1", "0.5", "Quantile of demand that is staffed for, 0.01 to 0.99.")
+            .searched(Search::Linear { low: 0.25, high: 0.99 }),
         Parameter::new("buffer_share", "1", "0.0", "By how much more than that is staffed for.")
             .searched(Search::Linear { low: 0.0, high: 0.5 }),
         Parameter::new(
@@ -191,7 +193,7 @@ impl Default for Parameters {
             mode: Mode::Auto,
             reactive: inner::of_kind("square_root_staffing"),
             forecaster: "seasonal_naive_day".into(),
-            quantile: 0.9,
+            quantile: 0.5,
             buffer_share: 0.0,
             target_utilization: None,
             delay_probability: 0.1,
@@ -623,7 +625,7 @@ mod tests {
         let (never, _) = run(&[0.0], &parameters.replace("dry_run", "auto"), &rates);
         assert_eq!(dry, never, "a prediction of nothing changes nothing either");
         expect!["4f 4f 4 5 5 5 4 3"].assert_eq(&dry);
-        expect!["quantile 0.9 of the demand of the next 120 s is 48.000 requests a second (told), for which 10 replicas are needed; in 8 decisions 6 predictions, 6 of them above the reactive rule, by 34 replicas in all; the reactive rule: "]
+        expect!["quantile 0.5 of the demand of the next 120 s is 48.000 requests a second (told), for which 10 replicas are needed; in 8 decisions 6 predictions, 6 of them above the reactive rule, by 34 replicas in all; the reactive rule: "]
             .assert_eq(&text);
     }
 

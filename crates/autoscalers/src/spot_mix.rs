@@ -39,7 +39,7 @@ use toml::Table;
 
 use crate::catalog::{About, BoxedController, Catalog, Parameter, Rule, Search};
 use crate::inner;
-use crate::rule::{Stabiliser, Window, positive, remembered, round_up, wrong};
+use crate::rule::{ActingPool, Stabiliser, Window, positive, remembered, round_up, wrong};
 
 /// How many of `total` are bought on demand, and how many on the spot market.
 pub fn distribution(
@@ -195,13 +195,9 @@ impl Rule for SpotMix {
     fn new(facts: &OperatorFacts, parameters: &Parameters) -> Result<Self, FieldError> {
         let find = |field: &str, name: &Option<String>, is_spot: bool| match name {
             None => Ok(facts.pools.iter().position(|pool| pool.spot_notice_seconds.is_some() == is_spot)),
-            Some(name) => match facts.pools.iter().position(|pool| pool.name == *name) {
-                Some(index) => Ok(Some(index)),
-                None => {
-                    let known: Vec<_> = facts.pools.iter().map(|pool| format!("{:?}", pool.name)).collect();
-                    Err(wrong(field, format!("must be {}, but is {name:?}", known.join(" or "))))
-                }
-            },
+            Some(name) => ActingPool::find(Some(name), facts)
+                .map(|pool| Some(pool.index()))
+                .map_err(|error| FieldError { field: field.to_owned(), ..error }),
         };
         let spot = find("spot", &parameters.spot, true)?;
         let Some(on_demand) = find("on_demand", &parameters.on_demand, false)? else {
@@ -317,61 +313,21 @@ struct Mix {
 impl SpotMix {
     /// Asks the inner rule, which sees the two pools as one.
     fn ask(&mut self, observation: &Observation<'_>) -> Decision {
-        let Some(spot) = self.spot else {
-            let order = merged_order(observation.pools.len(), self.on_demand, None);
-            return self.ask_about(observation, order, None);
-        };
-        let (on_demand, spot_status) = (observation.pools[self.on_demand], observation.pools[spot]);
-        let bounds = together(on_demand.bounds, spot_status.bounds);
-        // What covers for the market is not wanted twice: the rule sees what it asked for.
-        let asked_for = self.total.unwrap_or(on_demand.declared + spot_status.declared);
-        let ready = on_demand.ready + spot_status.ready;
-        let of_both = |a: f64, b: f64| {
-            let (weight_a, weight_b) = (f64::from(on_demand.ready), f64::from(spot_status.ready));
-            (weight_a * a + weight_b * b) / (weight_a + weight_b)
-        };
-        let cpu = match (on_demand.cpu_utilization, spot_status.cpu_utilization) {
-            (Some(a), Some(b)) if ready > 0 => Some(of_both(a, b)),
-            (a, b) => a.or(b),
-        };
-        let merged = PoolStatus {
-            declared: asked_for.clamp(bounds.replicas_min, bounds.replicas_max),
-            observed: on_demand.observed + spot_status.observed,
-            ready,
-            starting: on_demand.starting + spot_status.starting,
-            draining: on_demand.draining + spot_status.draining,
-            warm: on_demand.warm + spot_status.warm,
-            bounds,
-            cpu_utilization: cpu,
-            notices: on_demand.notices + spot_status.notices,
-            ..on_demand
-        };
-        let order = merged_order(observation.pools.len(), self.on_demand, Some(spot));
-        self.ask_about(observation, order, Some(merged))
-    }
-
-    fn ask_about(
-        &mut self,
-        observation: &Observation<'_>,
-        order: impl Iterator<Item = usize> + Clone,
-        merged: Option<PoolStatus>,
-    ) -> Decision {
+        let order = || merged_order(observation.pools.len(), self.on_demand, self.spot);
         let mut pools = [PoolStatus::default(); POOLS_MAX];
         let mut n_pools = 0;
-        for (place, index) in order.clone().enumerate() {
-            pools[place] = observation.pools[index];
+        for (pool, index) in pools.iter_mut().zip(order()) {
+            *pool = observation.pools[index];
             n_pools += 1;
         }
-        if let Some(merged) = merged {
-            pools[0] = merged;
+        if let Some(spot) = self.spot {
+            pools[0] = self.merged(&observation.pools[self.on_demand], &observation.pools[spot]);
         }
         self.samples.clear();
         for sample in observation.replicas {
-            let pool = usize::from(sample.pool);
-            let is_spot = self.spot == Some(pool);
-            let place = order.clone().position(|index| index == pool).unwrap_or(0);
-            let pool = if is_spot { 0 } else { place as u16 };
-            self.samples.push(ReplicaSample { pool, ..*sample });
+            // A spot replica is in none of these places: it belongs to the merged pool, the first.
+            let place = order().position(|index| index == usize::from(sample.pool)).unwrap_or(0);
+            self.samples.push(ReplicaSample { pool: place as u16, ..*sample });
         }
         self.inner.decide(&Observation {
             pools: &pools[..n_pools],
@@ -379,6 +335,31 @@ impl SpotMix {
             notices: &[],
             ..*observation
         })
+    }
+
+    fn merged(&self, on_demand: &PoolStatus, spot: &PoolStatus) -> PoolStatus {
+        let bounds = together(on_demand.bounds, spot.bounds);
+        // What covers for the market is not wanted twice: the rule sees what it asked for.
+        let asked_for = self.total.unwrap_or(on_demand.declared + spot.declared);
+        let ready = on_demand.ready + spot.ready;
+        let cpu_utilization = match (on_demand.cpu_utilization, spot.cpu_utilization) {
+            (Some(a), Some(b)) if ready > 0 => {
+                Some((f64::from(on_demand.ready) * a + f64::from(spot.ready) * b) / f64::from(ready))
+            }
+            (a, b) => a.or(b),
+        };
+        PoolStatus {
+            declared: asked_for.min(bounds.replicas_max).max(bounds.replicas_min),
+            observed: on_demand.observed + spot.observed,
+            ready,
+            starting: on_demand.starting + spot.starting,
+            draining: on_demand.draining + spot.draining,
+            warm: on_demand.warm + spot.warm,
+            bounds,
+            cpu_utilization,
+            notices: on_demand.notices + spot.notices,
+            ..*on_demand
+        }
     }
 
     fn mix(&mut self, observation: &Observation<'_>, spot: usize, total: Replicas) -> Mix {
@@ -431,11 +412,7 @@ impl SpotMix {
 }
 
 /// The pools as the inner rule sees them: the merged one, then the others.
-fn merged_order(
-    n_pools: usize,
-    on_demand: usize,
-    spot: Option<usize>,
-) -> impl Iterator<Item = usize> + Clone {
+fn merged_order(n_pools: usize, on_demand: usize, spot: Option<usize>) -> impl Iterator<Item = usize> {
     std::iter::once(on_demand)
         .chain((0..n_pools).filter(move |index| *index != on_demand && Some(*index) != spot))
 }

@@ -20,7 +20,8 @@
 //!
 //! **Zero.** Where the least fleet is none, no load means no replicas. As soon as an attempt is received or waits, the
 //! formula gives one at least; before the service time was ever measured, an attempt before an empty service wakes one
-//! replica, as an activator does, and that decision is a fallback.
+//! replica, as an activator does, and that decision is a fallback. At zero the rate is that of the newest scrapes alone,
+//! not of the silence before them.
 
 use serde::{Deserialize, Serialize};
 use statrs::function::erf::erfc;
@@ -183,13 +184,17 @@ impl Controller for SquareRootStaffing {
     }
 
     fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+        let is_asleep = is_at_zero(observation);
+        if is_asleep && !observation.scrapes.is_empty() {
+            // The silence before the first attempt says nothing of those that come now.
+            self.rate.1.clear();
+        }
         for (signal, window) in [&mut self.rate, &mut self.queue] {
             signal.feed(observation, window);
         }
         self.service_time.feed(observation);
         let rate = self.rate.1.mean(observation.now_seconds);
         let waits = self.queue.1.mean(observation.now_seconds).is_some_and(|queue| queue > 0.0);
-        let is_asleep = is_at_zero(observation);
         let Some((rate, service_seconds)) = rate.zip(self.service_time.seconds()) else {
             if is_asleep && (waits || rate.is_some_and(|rate| rate > 0.0)) {
                 return self.pool.activate(observation);

@@ -56,13 +56,13 @@ pub fn forecasters(told: &[f64]) -> Forecasters {
     let told = told.to_vec();
     Forecasters {
         names: &["seasonal_naive_day", "seasonal_naive_week", "last_value"],
-        make: Arc::new(move |_, _| Box::new(Told { told: told.clone(), n_steps: 0, newest: None })),
+        make: Arc::new(move |_, _| Box::new(Told { series: told.clone(), n_steps: 0, newest: None })),
         history: Arc::new(|_, _| Vec::new()),
     }
 }
 
 struct Told {
-    told: Vec<f64>,
+    series: Vec<f64>,
     n_steps: usize,
     newest: Option<f64>,
 }
@@ -80,8 +80,8 @@ impl Forecaster for Told {
         into.values.clear();
         let Some(newest) = self.newest else { return };
         into.values.extend((0..horizon.get() as usize).map(|ahead| {
-            let place = (self.n_steps + ahead).min(self.told.len().saturating_sub(1));
-            [self.told.get(place).copied().unwrap_or(newest); Quantiles::LEVELS.len()]
+            let place = (self.n_steps + ahead).min(self.series.len().saturating_sub(1));
+            [self.series.get(place).copied().unwrap_or(newest); Quantiles::LEVELS.len()]
         }));
     }
     fn paths(&mut self, _horizon: NonZeroU32, into: &mut Paths) {
