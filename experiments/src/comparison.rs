@@ -1,6 +1,6 @@
 //! The text, tables and figures of a comparison of controllers.
 
-use tidegate_autoscalers::{NamedController, effective_parameters};
+use tidegate_autoscalers::{NamedController, combined, effective_parameters};
 use tidegate_core::Split;
 use tidegate_stats::correlation::{pearson, variance_reduction};
 use tidegate_stats::interval::{Interval, PAIRS_MIN};
@@ -8,6 +8,7 @@ use tidegate_stats::median;
 
 use crate::cli::Engine;
 use crate::figures::{self, Lane, Outcome, World};
+use crate::forecasters;
 use crate::recorder::Recorder;
 use crate::report::{Report, Table, dollars, number, percent, seconds};
 use crate::scenarios::Study;
@@ -84,6 +85,9 @@ pub fn parameters(report: &mut Report, study: &Study, controllers: &[NamedContro
     } else {
         format!("Not as by default ({source}): {}. All else: documented defaults.", set.join("; "))
     });
+    if controllers.iter().any(|named| named.kind == combined::ABOUT.kind) {
+        report.paragraph(forecasters::note(study));
+    }
 }
 
 /// Figures of one scenario.

@@ -22,6 +22,7 @@ pub mod controllers;
 pub mod engine;
 pub mod figures;
 pub mod fleet;
+pub mod forecasters;
 pub mod manifest;
 pub mod recorder;
 pub mod report;

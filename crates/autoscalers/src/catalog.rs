@@ -14,7 +14,9 @@ use tidegate_core::{Controller, OperatorFacts};
 use toml::{Table, Value};
 
 use crate::rule::wrong;
-use crate::{fixed, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing, threshold};
+use crate::{
+    fixed, metric_vote, multi_dimensional, queue_depth, scheduled, spot_mix, square_root_staffing, threshold,
+};
 
 /// A controller ready to run.
 pub type BoxedController = Box<dyn Controller + Send>;
@@ -253,6 +255,7 @@ impl Catalog {
                 Kind::of::<scheduled::Scheduled>(),
                 Kind::of::<queue_depth::QueueDepth>(),
                 Kind::of::<square_root_staffing::SquareRootStaffing>(),
+                Kind::of::<spot_mix::SpotMix>(),
             ],
         }
     }
@@ -287,6 +290,14 @@ impl Catalog {
         facts: &OperatorFacts,
     ) -> Result<BoxedController, FieldError> {
         (self.find(kind)?.build)(parameters, facts)
+    }
+
+    /// Checks parameters as far as that can be done without the facts.
+    ///
+    /// # Errors
+    /// As [`Catalog::build`].
+    pub fn check(&self, kind: &str, parameters: &Table) -> Result<(), FieldError> {
+        (self.find(kind)?.check)(parameters)
     }
 
     /// This controller for one service: `scenario` is [`tidegate_core::Scenario::controllers`], of which the table
@@ -459,6 +470,7 @@ mod tests {
         check::<scheduled::Scheduled>();
         check::<queue_depth::QueueDepth>();
         check::<square_root_staffing::SquareRootStaffing>();
+        check::<spot_mix::SpotMix>();
     }
 
     #[test]
@@ -541,7 +553,7 @@ mod tests {
         read(
             "[[controllers]]\nname = \"a\"\nkind = \"treshold\"\n",
             &expect![[
-                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, but is "treshold""#
+                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, but is "treshold""#
             ]],
         );
         read(
@@ -616,7 +628,7 @@ mod tests {
         check(
             "[treshold]\nhigh = 0.7",
             &expect![[
-                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, but is "treshold""#
+                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, but is "treshold""#
             ]],
         );
         check("threshold = 3", &expect!["`controllers.threshold` must be a table of parameters, but is 3"]);

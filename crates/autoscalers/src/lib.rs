@@ -16,7 +16,9 @@
 //! ```
 
 pub mod catalog;
+pub mod combined;
 pub mod fixed;
+mod inner;
 pub mod metric_vote;
 pub mod multi_dimensional;
 pub mod queue_depth;
@@ -24,6 +26,7 @@ mod rule;
 pub mod scheduled;
 mod service_time;
 mod signal;
+pub mod spot_mix;
 pub mod square_root_staffing;
 #[doc(hidden)]
 pub mod testing;

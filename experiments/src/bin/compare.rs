@@ -62,7 +62,8 @@ fn main() -> ExitCode {
 struct Sweep {
     choice: Choice,
     out: PathBuf,
-    catalog: Catalog,
+    /// One a study, since its forecasters have seen its training days.
+    catalogs: Vec<Catalog>,
     studies: Vec<Study>,
     staffing: Vec<Option<Staffing>>,
     controllers: Vec<NamedController>,
@@ -110,7 +111,8 @@ impl Sweep {
             let days = study.n_worlds(Split::Training, N_TUNING_DAYS);
             study.set_fixed(replicas, &format!("`fixed` tuned on {days} training days, on the fluid engine"));
         }
-        for study in &studies {
+        let catalogs: Vec<Catalog> = studies.iter().map(controllers::catalog_for).collect();
+        for (study, catalog) in studies.iter().zip(&catalogs) {
             let scenario = study.scenario();
             for controller in &controllers {
                 catalog
@@ -125,7 +127,7 @@ impl Sweep {
         let staffing = studies.iter().map(|study| Staffing::new(study.scenario())).collect();
         let out = choice.out(&experiment);
         let program = runs::program_hash()?;
-        Ok(Self { choice, out, catalog, studies, staffing, controllers, baseline, program })
+        Ok(Self { choice, out, catalogs, studies, staffing, controllers, baseline, program })
     }
 
     fn jobs(&self) -> Vec<Job<Cell>> {
@@ -154,8 +156,7 @@ impl Sweep {
         let study = &self.studies[cell.study];
         let (scenario, seed) = study.world(Split::Evaluation, cell.seed);
         let named = &self.controllers[cell.controller];
-        let mut controller = self
-            .catalog
+        let mut controller = self.catalogs[cell.study]
             .build_named(named, &scenario.controllers, &scenario.facts())
             .expect("every controller was built once before the first run");
         let mut timed = Timed::new(&mut *controller);
