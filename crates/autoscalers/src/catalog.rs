@@ -14,7 +14,10 @@ use tidegate_core::{Controller, OperatorFacts};
 use toml::{Table, Value};
 
 use crate::rule::wrong;
-use crate::{fixed, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing, threshold};
+use crate::{
+    autopilot, fixed, lcp, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing,
+    threshold, vpa,
+};
 
 /// A controller ready to run.
 pub type BoxedController = Box<dyn Controller + Send>;
@@ -253,6 +256,9 @@ impl Catalog {
                 Kind::of::<scheduled::Scheduled>(),
                 Kind::of::<queue_depth::QueueDepth>(),
                 Kind::of::<square_root_staffing::SquareRootStaffing>(),
+                Kind::of::<lcp::Lcp>(),
+                Kind::of::<autopilot::Autopilot>(),
+                Kind::of::<vpa::Vpa>(),
             ],
         }
     }
@@ -459,6 +465,9 @@ mod tests {
         check::<scheduled::Scheduled>();
         check::<queue_depth::QueueDepth>();
         check::<square_root_staffing::SquareRootStaffing>();
+        check::<lcp::Lcp>();
+        check::<autopilot::Autopilot>();
+        check::<vpa::Vpa>();
     }
 
     #[test]
@@ -541,7 +550,7 @@ mod tests {
         read(
             "[[controllers]]\nname = \"a\"\nkind = \"treshold\"\n",
             &expect![[
-                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, but is "treshold""#
+                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `lcp`, `autopilot`, `vpa`, but is "treshold""#
             ]],
         );
         read(
@@ -616,7 +625,7 @@ mod tests {
         check(
             "[treshold]\nhigh = 0.7",
             &expect![[
-                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, but is "treshold""#
+                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `lcp`, `autopilot`, `vpa`, but is "treshold""#
             ]],
         );
         check("threshold = 3", &expect!["`controllers.threshold` must be a table of parameters, but is 3"]);
