@@ -15,7 +15,7 @@
 //! - small changes, up to `small_change_share` of the count, wait until they are larger;
 //! - limited growth: at most `starting_share_max` of the replicas may be starting.
 //!
-//! Source: Rzadca et al., "Autopilot: workload autoscaling at Google scale", EuroSys 2020, section 3.4. From there are
+//! Source: Rzadca et al., "Autopilot: workload autoscaling at Google scale", `EuroSys` 2020, section 3.4. From there are
 //! S, the 72 hours and 5 minutes, the decay every 5 minutes that halves in an hour, and that most jobs defer by two or
 //! three days. Not published are r*, the size of a small change and the limit of growth (their owners set them): the
 //! defaults here are ours. The paper takes usage of any job and resource, or a user's own function of it; here it is

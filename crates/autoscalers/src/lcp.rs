@@ -90,8 +90,8 @@ pub fn convex_envelope(values: &mut [f64], corners: &mut Vec<usize>) {
     }
     for pair in corners.windows(2) {
         let (start, rise) = (values[pair[0]], slope(values, pair[0], pair[1]));
-        for at in pair[0] + 1..pair[1] {
-            values[at] = start + rise * (at - pair[0]) as f64;
+        for (steps, value) in values[pair[0]..pair[1]].iter_mut().enumerate() {
+            *value = start + rise * steps as f64;
         }
     }
 }
@@ -613,8 +613,8 @@ mod tests {
     fn a_rise_is_met_at_once_if_it_is_dear_and_a_fall_after_a_launchs_worth_of_idling() {
         let mut series = vec![measured(), scrape(24.0), scrape(100.0)];
         series.extend([scrape(24.0); 12]);
-        check("launch_seconds = 60", &series, &expect!["4 4 14 14 14 14 14 14 14 14 14 14 14 14 14"]);
-        check("launch_seconds = 150", &series, &expect!["4 4 14 14 14 14 14 14 14 14 14 14 14 14 14"]);
+        check("launch_seconds = 60", &series, &expect!["4 4 14 14 14 14 14 5 5 5 5 5 5 5 5"]);
+        check("launch_seconds = 150", &series, &expect!["4 4 14 14 14 14 14 14 14 14 14 14 14 5 5"]);
     }
 
     #[test]

@@ -549,9 +549,10 @@ mod tests {
     fn buckets_grow_by_five_percent() {
         let cpu = DecayingHistogram::exponential(0.01, 1000.0, 3600.0);
         assert_eq!(cpu.starts[0], 0.0);
-        for n in 1..cpu.starts.len() {
-            let width = cpu.starts[n] - cpu.starts[n - 1];
-            assert_relative_eq!(width, 0.01 * 1.05_f64.powi(n as i32 - 1), max_relative = 1e-9);
+        let mut expected = 0.01;
+        for pair in cpu.starts.windows(2) {
+            assert_relative_eq!(pair[1] - pair[0], expected, max_relative = 1e-9);
+            expected *= 1.05;
         }
         let last = cpu.starts.len() - 1;
         assert!(cpu.starts[last] >= 1000.0 && cpu.starts[last - 1] < 1000.0);
