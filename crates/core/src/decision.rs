@@ -32,8 +32,8 @@ pub struct PoolTarget {
     pub bounds: Option<Bounds>,
     /// Size of the replicas launched from now on, as a share of the nominal size (vertical scaling).
     pub replica_size: Option<f64>,
-    /// Replicas of another size to end now, so that new ones of the present size take their place: those that are to
-    /// grow first, then those that are farthest off, then the oldest. A command, not a state: each decision counts.
+    /// Replicas of another size to end now, so that new ones of the present size take their place: those
+    /// that are farthest off first, then the oldest. A command, not a state: each decision counts.
     pub replace: Replicas,
     /// Replicas to keep prepared but out of service (AWS warm pool).
     pub warm: Option<Replicas>,

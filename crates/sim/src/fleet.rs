@@ -585,10 +585,7 @@ impl Fleet {
                 .max_by(|a, b| {
                     let (a, b) = (&self.replicas[*a as usize], &self.replicas[*b as usize]);
                     let change = |replica: &Replica| size / replica.size - 1.0;
-                    (change(a) > 0.0)
-                        .cmp(&(change(b) > 0.0))
-                        .then(change(a).abs().total_cmp(&change(b).abs()))
-                        .then(b.id.cmp(&a.id))
+                    change(a).abs().total_cmp(&change(b).abs()).then(b.id.cmp(&a.id))
                 });
             let Some(outdated) = outdated else { break };
             self.dismiss(outdated, now_seconds, f64::INFINITY, changes);
@@ -1046,7 +1043,8 @@ mod tests {
         assert_eq!(fleet.status(0).observed, 4);
     }
 
-    /// Four of size 1; three go for size 0.5 and cost half as much; then one of those goes first, since it is to grow.
+    /// Four of size 1; three go for size 0.5 and cost half as much; then one of those goes first, since
+    /// it is farthest off.
     #[test]
     fn replacing_changes_sizes_and_not_the_count() {
         let mut fleet = fleet("startup = { kind = \"constant\", seconds = 20 }\ndrain_seconds_max = 0");
