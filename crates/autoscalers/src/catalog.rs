@@ -15,7 +15,8 @@ use toml::{Table, Value};
 
 use crate::rule::wrong;
 use crate::{
-    fixed, metric_vote, multi_dimensional, queue_depth, scheduled, spot_mix, square_root_staffing, threshold,
+    autopilot, fixed, lcp, metric_vote, multi_dimensional, queue_depth, scheduled, spot_mix,
+    square_root_staffing, threshold, vpa,
 };
 
 /// A controller ready to run.
@@ -256,6 +257,9 @@ impl Catalog {
                 Kind::of::<queue_depth::QueueDepth>(),
                 Kind::of::<square_root_staffing::SquareRootStaffing>(),
                 Kind::of::<spot_mix::SpotMix>(),
+                Kind::of::<lcp::Lcp>(),
+                Kind::of::<autopilot::Autopilot>(),
+                Kind::of::<vpa::Vpa>(),
             ],
         }
     }
@@ -471,6 +475,9 @@ mod tests {
         check::<queue_depth::QueueDepth>();
         check::<square_root_staffing::SquareRootStaffing>();
         check::<spot_mix::SpotMix>();
+        check::<lcp::Lcp>();
+        check::<autopilot::Autopilot>();
+        check::<vpa::Vpa>();
     }
 
     #[test]
@@ -552,9 +559,7 @@ mod tests {
         );
         read(
             "[[controllers]]\nname = \"a\"\nkind = \"treshold\"\n",
-            &expect![[
-                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, but is "treshold""#
-            ]],
+            &expect![[r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, but is "treshold""#]],
         );
         read(
             &format!("{head}{head}"),
@@ -627,9 +632,7 @@ mod tests {
         };
         check(
             "[treshold]\nhigh = 0.7",
-            &expect![[
-                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, but is "treshold""#
-            ]],
+            &expect![[r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, but is "treshold""#]],
         );
         check("threshold = 3", &expect!["`controllers.threshold` must be a table of parameters, but is 3"]);
         check(

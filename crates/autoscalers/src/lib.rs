@@ -15,10 +15,12 @@
 //! # Ok::<(), tidegate_core::locate::FieldError>(())
 //! ```
 
+pub mod autopilot;
 pub mod catalog;
 pub mod combined;
 pub mod fixed;
 mod inner;
+pub mod lcp;
 pub mod metric_vote;
 pub mod multi_dimensional;
 pub mod queue_depth;
@@ -31,6 +33,7 @@ pub mod square_root_staffing;
 #[doc(hidden)]
 pub mod testing;
 pub mod threshold;
+pub mod vpa;
 
 pub use catalog::{
     About, BoxedController, Catalog, Kind, NamedController, Parameter, Rule, Search, effective_parameters,

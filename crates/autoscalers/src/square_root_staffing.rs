@@ -124,7 +124,8 @@ impl Rule for SquareRootStaffing {
                 "s",
                 "1800.0",
                 "Half-life of a sample in the measured service time.",
-            ),
+            )
+            .searched(Search::Log { low: 300.0, high: 14_400.0 }),
             Parameter::new(
                 "scale_in_window_seconds",
                 "s",

@@ -132,6 +132,7 @@ impl Desk {
             ready: pool.replicas_initial,
             bounds: pool.bounds,
             replica_size: 1.0,
+            dollars_per_replica_hour: pool.dollars_per_replica_hour,
             ..PoolStatus::default()
         };
         Self {

@@ -241,6 +241,10 @@ impl Fleet {
                 state.route_weight = weight.max(0.0);
             }
             state.declared = target.wanted.min(state.bounds.replicas_max).max(state.bounds.replicas_min);
+            if target.replace > 0 {
+                self.replace(pool, target.replace, now_seconds, changes);
+            }
+            let state = &self.pools[pool];
             if state.declared != state.coming + state.ready || self.specs[pool].warm_pool.is_some() {
                 self.reconcile(pool, now_seconds, changes);
             }
@@ -566,6 +570,27 @@ impl Fleet {
                     .then(a.id.cmp(&b.id))
             })
             .expect("the counts say that there is one")
+    }
+
+    /// Tells up to `n` serving replicas to go that have not the size in force; what is launched instead has it.
+    fn replace(&mut self, pool: usize, n: Replicas, now_seconds: f64, changes: &mut Vec<Change>) {
+        let size = self.pools[pool].size;
+        for _ in 0..n {
+            let outdated = self
+                .of_pool(pool)
+                .filter(|index| {
+                    let replica = &self.replicas[*index as usize];
+                    replica.serves() && replica.size != size
+                })
+                .max_by(|a, b| {
+                    let (a, b) = (&self.replicas[*a as usize], &self.replicas[*b as usize]);
+                    let change = |replica: &Replica| size / replica.size - 1.0;
+                    change(a).abs().total_cmp(&change(b).abs()).then(b.id.cmp(&a.id))
+                });
+            let Some(outdated) = outdated else { break };
+            self.dismiss(outdated, now_seconds, f64::INFINITY, changes);
+            self.pools[pool].tick.terminations += 1;
+        }
     }
 
     /// Tells a replica to go: it drains if it serves, for at most `seconds_max` and the pool's own limit.
@@ -1016,6 +1041,43 @@ mod tests {
         // 4 replicas, 100 hours, 2 an hour each: 800, give or take 4 standard deviations of a Poisson count.
         assert!((f64::from(crashes) - 800.0).abs() < 4.0 * 800_f64.sqrt(), "{crashes} crashes");
         assert_eq!(fleet.status(0).observed, 4);
+    }
+
+    /// Four of size 1; three go for size 0.5 and cost half as much; then one of those goes first, since
+    /// it is farthest off.
+    #[test]
+    fn replacing_changes_sizes_and_not_the_count() {
+        let mut fleet = fleet("startup = { kind = \"constant\", seconds = 20 }\ndrain_seconds_max = 0");
+        fleet.reset(Seed::training(0));
+        let mut changes = Vec::new();
+        let resize =
+            |fleet: &mut Fleet, size: f64, replace: Replicas, now: f64, changes: &mut Vec<Change>| {
+                fleet.advance(now, changes);
+                let target = PoolTarget { replica_size: Some(size), replace, ..PoolTarget::wanted(4) };
+                fleet.apply(&[target], now, changes);
+                fleet.advance(now, changes);
+            };
+        let sizes = |fleet: &Fleet| {
+            let mut sizes: Vec<_> = fleet.serving().map(|index| fleet.replica(index).size).collect();
+            sizes.sort_by(f64::total_cmp);
+            sizes
+        };
+        resize(&mut fleet, 0.5, 0, 0.0, &mut changes);
+        assert_eq!((fleet.status(0).ready, fleet.status(0).starting), (4, 0));
+        resize(&mut fleet, 0.5, 3, 0.0, &mut changes);
+        assert_eq!((fleet.status(0).ready, fleet.status(0).starting), (1, 3));
+        fleet.advance(100.0, &mut changes);
+        assert_eq!(sizes(&fleet), [0.5, 0.5, 0.5, 1.0]);
+        assert_eq!(fleet.speed_slot_seconds(0, 100.0), 4.0 * (100.0 + 3.0 * 0.5 * 80.0));
+        assert_eq!(fleet.close_tick(0, 100.0, 0.0, false).usage.billed_replica_seconds, 100.0 + 3.0 * 50.0);
+        resize(&mut fleet, 0.8, 1, 100.0, &mut changes);
+        fleet.advance(200.0, &mut changes);
+        assert_eq!(sizes(&fleet), [0.5, 0.5, 0.8, 1.0]);
+        // No more go than are of another size, and none twice.
+        resize(&mut fleet, 0.8, 99, 200.0, &mut changes);
+        assert_eq!((fleet.status(0).ready, fleet.status(0).starting), (1, 3));
+        fleet.advance(300.0, &mut changes);
+        assert_eq!(sizes(&fleet), [0.8; 4]);
     }
 
     #[test]

@@ -48,12 +48,16 @@ fn fixed(scenario: &Scenario, wanted: Replicas, seed: Seed) -> RunSummary {
 }
 
 /// Checks both ledgers after every tick, from the structures themselves, to the end of the run.
-fn audit(scenario: &Scenario, wanted: &[Replicas], seed: Seed) {
+fn audit(scenario: &Scenario, wanted: &[Replicas], resizes: bool, seed: Seed) {
     let mut plant = RequestPlant::new(scenario);
     plant.reset(seed);
     let (mut in_system, mut pending, mut tick) = (0.0, 0.0, 0);
     while plant.phase() != Phase::Done {
-        let target = PoolTarget::wanted(wanted[tick % wanted.len()]);
+        let mut target = PoolTarget::wanted(wanted[tick % wanted.len()]);
+        if resizes {
+            target.replica_size = Some([0.5, 1.0, 2.0][tick / 7 % 3]);
+            target.replace = wanted[tick / 3 % wanted.len()];
+        }
         let record = plant.tick(&vec![target; scenario.pools.len()]);
         assert_eq!(in_system + record.attempts.offered, record.attempts.left() + record.attempts.in_system);
         assert_eq!(
@@ -86,6 +90,7 @@ proptest! {
         drawn_patience in any::<bool>(),
         attempts_max in 1..4_u32,
         weights in any::<bool>(),
+        resizes in any::<bool>(),
         wanted in prop::collection::vec(0..8_u32, 1..12),
         seed in 0..1000_u64,
     ) {
@@ -139,7 +144,7 @@ proptest! {
         if scenario.client.timeout.is_none() && wanted.iter().all(|wanted| *wanted == 0) {
             scenario.pools[1].bounds.replicas_min = 1;
         }
-        audit(&scenario, &wanted, Seed::training(seed));
+        audit(&scenario, &wanted, resizes, Seed::training(seed));
     }
 
     /// First come first served, one unbounded central queue, equal always-ready replicas, no time-outs: nobody
