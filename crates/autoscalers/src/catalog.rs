@@ -15,7 +15,7 @@ use toml::{Table, Value};
 
 use crate::rule::wrong;
 use crate::{
-    autopilot, fixed, lcp, metric_vote, multi_dimensional, queue_depth, scheduled, spot_mix,
+    autopilot, fixed, hpa, lcp, metric_vote, multi_dimensional, queue_depth, scheduled, spot_mix,
     square_root_staffing, threshold, vpa,
 };
 
@@ -260,6 +260,7 @@ impl Catalog {
                 Kind::of::<lcp::Lcp>(),
                 Kind::of::<autopilot::Autopilot>(),
                 Kind::of::<vpa::Vpa>(),
+                Kind::of::<hpa::Hpa>(),
             ],
         }
     }
@@ -478,6 +479,7 @@ mod tests {
         check::<lcp::Lcp>();
         check::<autopilot::Autopilot>();
         check::<vpa::Vpa>();
+        check::<hpa::Hpa>();
     }
 
     #[test]
@@ -559,7 +561,9 @@ mod tests {
         );
         read(
             "[[controllers]]\nname = \"a\"\nkind = \"treshold\"\n",
-            &expect![[r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, but is "treshold""#]],
+            &expect![[
+                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, but is "treshold""#
+            ]],
         );
         read(
             &format!("{head}{head}"),
@@ -632,7 +636,9 @@ mod tests {
         };
         check(
             "[treshold]\nhigh = 0.7",
-            &expect![[r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, but is "treshold""#]],
+            &expect![[
+                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, but is "treshold""#
+            ]],
         );
         check("threshold = 3", &expect!["`controllers.threshold` must be a table of parameters, but is 3"]);
         check(

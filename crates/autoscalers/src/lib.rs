@@ -19,6 +19,7 @@ pub mod autopilot;
 pub mod catalog;
 pub mod combined;
 pub mod fixed;
+pub mod hpa;
 mod inner;
 pub mod lcp;
 pub mod metric_vote;
