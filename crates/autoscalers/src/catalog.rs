@@ -14,7 +14,7 @@ use tidegate_core::{Controller, OperatorFacts};
 use toml::{Table, Value};
 
 use crate::rule::wrong;
-use crate::{fixed, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing, threshold};
+use crate::{aws, fixed, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing, threshold};
 
 /// A controller ready to run.
 pub type BoxedController = Box<dyn Controller + Send>;
@@ -253,6 +253,11 @@ impl Catalog {
                 Kind::of::<scheduled::Scheduled>(),
                 Kind::of::<queue_depth::QueueDepth>(),
                 Kind::of::<square_root_staffing::SquareRootStaffing>(),
+                Kind::of::<aws::AwsGroup>(),
+                Kind::of::<aws::AwsTargetTracking>(),
+                Kind::of::<aws::AwsStep>(),
+                Kind::of::<aws::AwsSimple>(),
+                Kind::of::<aws::EcsTargetTracking>(),
             ],
         }
     }
@@ -459,6 +464,11 @@ mod tests {
         check::<scheduled::Scheduled>();
         check::<queue_depth::QueueDepth>();
         check::<square_root_staffing::SquareRootStaffing>();
+        check::<aws::AwsGroup>();
+        check::<aws::AwsTargetTracking>();
+        check::<aws::AwsStep>();
+        check::<aws::AwsSimple>();
+        check::<aws::EcsTargetTracking>();
     }
 
     #[test]
@@ -541,7 +551,7 @@ mod tests {
         read(
             "[[controllers]]\nname = \"a\"\nkind = \"treshold\"\n",
             &expect![[
-                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, but is "treshold""#
+                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, but is "treshold""#
             ]],
         );
         read(
@@ -616,7 +626,7 @@ mod tests {
         check(
             "[treshold]\nhigh = 0.7",
             &expect![[
-                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, but is "treshold""#
+                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, but is "treshold""#
             ]],
         );
         check("threshold = 3", &expect!["`controllers.threshold` must be a table of parameters, but is 3"]);

@@ -15,6 +15,7 @@
 //! # Ok::<(), tidegate_core::locate::FieldError>(())
 //! ```
 
+pub mod aws;
 pub mod catalog;
 pub mod fixed;
 pub mod metric_vote;
