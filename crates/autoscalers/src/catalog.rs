@@ -14,7 +14,9 @@ use tidegate_core::{Controller, OperatorFacts};
 use toml::{Table, Value};
 
 use crate::rule::wrong;
-use crate::{aws, fixed, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing, threshold};
+use crate::{
+    aws, fixed, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing, threshold,
+};
 
 /// A controller ready to run.
 pub type BoxedController = Box<dyn Controller + Send>;

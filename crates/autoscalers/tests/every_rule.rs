@@ -131,6 +131,10 @@ fn deciding_allocates_nothing() {
     let mut all = everything(&facts);
     all.push(("metric_vote with p95", testing::controller("metric_vote", voters, &facts)));
     all.push(("queue_depth with drain", testing::controller("queue_depth", "drain_seconds = 60", &facts)));
+    let actions = "[[scheduled]]\ncron = \"*/10 * * * *\"\nreplicas_min = 3\n[[target_tracking]]\n[[simple]]\n\
+                   threshold = 0.8\ncomparison = \"greater_than_threshold\"\nadjustment = 1\n\
+                   adjustment_type = \"change_in_capacity\"";
+    all.push(("aws with actions", testing::controller("aws", actions, &facts)));
     for (kind, mut controller) in all {
         let mut desk = Desk::new(&facts);
         let mut allocations = 0;

@@ -696,11 +696,8 @@ impl Fleet {
             DueKind::Notice if life == Life::Ready || life == Life::Unhealthy || life == Life::Coming => {
                 self.preempt(pool, index, now, changes);
             }
-            DueKind::Crash
-            | DueKind::Unhealthy
-            | DueKind::Detected
-            | DueKind::Notice
-            | DueKind::DrainEnd => {}
+            DueKind::Crash | DueKind::Unhealthy | DueKind::Detected | DueKind::Notice | DueKind::DrainEnd => {
+            }
         }
     }
 
@@ -1121,8 +1118,10 @@ mod tests {
     #[test]
     fn a_warm_pool_by_state_has_the_documented_prices_and_delays() {
         let shown = |state: &str| {
-            let text = tidegate_core::scenario::EXAMPLE
-                .replace("startup = {", &format!("warm_pool = {{ replicas_max = 2, state = \"{state}\" }}\nstartup = {{"));
+            let text = tidegate_core::scenario::EXAMPLE.replace(
+                "startup = {",
+                &format!("warm_pool = {{ replicas_max = 2, state = \"{state}\" }}\nstartup = {{"),
+            );
             let scenario = Scenario::parse(&text).expect("the scenario is right");
             let warm = scenario.pools[0].warm_pool.clone().expect("it has one");
             format!("{:.0} s, {:.5} $/h", warm.startup.mean(), warm.dollars_per_replica_hour)

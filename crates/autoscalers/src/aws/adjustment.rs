@@ -122,7 +122,10 @@ pub fn check_steps(path: &str, steps: &[StepAdjustment]) -> Result<(), FieldErro
         (steps.iter().filter(|step| step.upper.is_none()).count(), "upper"),
     ] {
         if open > 1 {
-            return Err(wrong(path, format!("must leave out `{name}` in one step at most, but does in {open}")));
+            return Err(wrong(
+                path,
+                format!("must leave out `{name}` in one step at most, but does in {open}"),
+            ));
         }
     }
     let mut order: Vec<usize> = (0..steps.len()).collect();
@@ -149,7 +152,8 @@ pub fn check_steps(path: &str, steps: &[StepAdjustment]) -> Result<(), FieldErro
         (steps.iter().any(|step| step.upper.is_some_and(|upper| upper > 0.0)), "upper", "a positive `upper`"),
     ];
     for (is_needed, name, because) in sides {
-        let is_there = steps.iter().any(|step| if name == "lower" { step.lower } else { step.upper }.is_none());
+        let is_there =
+            steps.iter().any(|step| if name == "lower" { step.lower } else { step.upper }.is_none());
         if is_needed && !is_there {
             return Err(wrong(path, format!("must leave out `{name}` in one step, since one has {because}")));
         }
@@ -167,7 +171,9 @@ mod tests {
     #[test]
     fn percentages_round_as_documented() {
         // Against 100 instances the change is the documented value itself.
-        for (exact, rounded) in [(12.7, 12.0), (0.67, 1.0), (-0.58, -1.0), (-6.67, -6.0), (1.0, 1.0), (0.0, 0.0)] {
+        for (exact, rounded) in
+            [(12.7, 12.0), (0.67, 1.0), (-0.58, -1.0), (-6.67, -6.0), (1.0, 1.0), (0.0, 0.0)]
+        {
             assert_eq!(percent_change(100, exact / 100.0, 0), rounded, "{exact}");
         }
         // What binary fractions make of tenths.
@@ -196,11 +202,8 @@ mod tests {
     /// −30 % to 30.
     #[test]
     fn bounds_belong_to_the_step_that_lies_farther_out() {
-        let out = [
-            step(Some(0.0), Some(0.1), 0.0),
-            step(Some(0.1), Some(0.2), 0.1),
-            step(Some(0.2), None, 0.3),
-        ];
+        let out =
+            [step(Some(0.0), Some(0.1), 0.0), step(Some(0.1), Some(0.2), 0.1), step(Some(0.2), None, 0.3)];
         let at = |metric: f64| step_for(&out, metric - 0.5, true).map(|step| step.adjustment);
         assert_eq!([0.5, 0.59, 0.6, 0.69, 0.7, 0.99].map(at), [0.0, 0.0, 0.1, 0.1, 0.3, 0.3].map(Some));
         let inward = [
@@ -221,14 +224,40 @@ mod tests {
             expected.assert_eq(&check_steps("steps", steps).expect_err("they are wrong").to_string());
         };
         complain(&[], &expect!["`steps` must hold at least one step, but is empty"]);
-        complain(&[step(None, None, 1.0)], &expect!["`steps[0]` must have a `lower` or an `upper`, but has neither"]);
-        complain(&[step(Some(2.0), Some(1.0), 1.0)], &expect!["`steps[0].lower` must be below `upper`, which is 1, but is 2"]);
-        complain(&[step(Some(0.0), Some(1.0), 1.0), step(Some(2.0), None, 2.0)], &expect!["`steps` must be without gaps and overlaps, but steps 0 and 1 leave a gap between 1 and 2"]);
-        complain(&[step(Some(0.0), Some(3.0), 1.0), step(Some(2.0), None, 2.0)], &expect!["`steps` must be without gaps and overlaps, but steps 0 and 1 overlap between 2 and 3"]);
-        complain(&[step(Some(0.0), None, 1.0), step(Some(2.0), None, 2.0)], &expect!["`steps` must leave out `upper` in one step at most, but does in 2"]);
-        complain(&[step(Some(0.0), Some(1.0), 1.0)], &expect!["`steps` must leave out `upper` in one step, since one has a positive `upper`"]);
-        complain(&[step(Some(-1.0), Some(0.0), 1.0)], &expect!["`steps` must leave out `lower` in one step, since one has a negative `lower`"]);
-        complain(&[step(Some(f64::NAN), None, 1.0)], &expect!["`steps[0]` must have finite bounds; leave one out where the step has no end"]);
+        complain(
+            &[step(None, None, 1.0)],
+            &expect!["`steps[0]` must have a `lower` or an `upper`, but has neither"],
+        );
+        complain(
+            &[step(Some(2.0), Some(1.0), 1.0)],
+            &expect!["`steps[0].lower` must be below `upper`, which is 1, but is 2"],
+        );
+        complain(
+            &[step(Some(0.0), Some(1.0), 1.0), step(Some(2.0), None, 2.0)],
+            &expect![
+                "`steps` must be without gaps and overlaps, but steps 0 and 1 leave a gap between 1 and 2"
+            ],
+        );
+        complain(
+            &[step(Some(0.0), Some(3.0), 1.0), step(Some(2.0), None, 2.0)],
+            &expect!["`steps` must be without gaps and overlaps, but steps 0 and 1 overlap between 2 and 3"],
+        );
+        complain(
+            &[step(Some(0.0), None, 1.0), step(Some(2.0), None, 2.0)],
+            &expect!["`steps` must leave out `upper` in one step at most, but does in 2"],
+        );
+        complain(
+            &[step(Some(0.0), Some(1.0), 1.0)],
+            &expect!["`steps` must leave out `upper` in one step, since one has a positive `upper`"],
+        );
+        complain(
+            &[step(Some(-1.0), Some(0.0), 1.0)],
+            &expect!["`steps` must leave out `lower` in one step, since one has a negative `lower`"],
+        );
+        complain(
+            &[step(Some(f64::NAN), None, 1.0)],
+            &expect!["`steps[0]` must have finite bounds; leave one out where the step has no end"],
+        );
     }
 
     #[test]
@@ -236,9 +265,25 @@ mod tests {
         let complain = |kind: AdjustmentType, adjustment, expected: &Expect| {
             expected.assert_eq(&kind.check("adjustment", adjustment).expect_err("it is wrong").to_string());
         };
-        complain(ChangeInCapacity, 1.5, &expect!["`adjustment` must be a whole number of replicas, -100000 to 100000, but is 1.5"]);
-        complain(ExactCapacity, -1.0, &expect!["`adjustment` must be a whole number of replicas, 0 to 100000, but is -1"]);
-        complain(PercentChangeInCapacity, 10.0, &expect!["`adjustment` must be a share from -1 to 5 (0.1 is 10 percent), but is 10"]);
-        complain(PercentChangeInCapacity, f64::NAN, &expect!["`adjustment` must be a share from -1 to 5 (0.1 is 10 percent), but is NaN"]);
+        complain(
+            ChangeInCapacity,
+            1.5,
+            &expect!["`adjustment` must be a whole number of replicas, -100000 to 100000, but is 1.5"],
+        );
+        complain(
+            ExactCapacity,
+            -1.0,
+            &expect!["`adjustment` must be a whole number of replicas, 0 to 100000, but is -1"],
+        );
+        complain(
+            PercentChangeInCapacity,
+            10.0,
+            &expect!["`adjustment` must be a share from -1 to 5 (0.1 is 10 percent), but is 10"],
+        );
+        complain(
+            PercentChangeInCapacity,
+            f64::NAN,
+            &expect!["`adjustment` must be a share from -1 to 5 (0.1 is 10 percent), but is NaN"],
+        );
     }
 }

@@ -248,7 +248,8 @@ impl Engine {
         let desired = within(scheduled.unwrap_or(status.declared));
         let group = Now { now_seconds, desired, status, ledger: &self.ledger };
 
-        let (dynamic, has_data) = self.combine(&group);
+        let (together, has_data) = self.combine(&group);
+        let dynamic = together.out.or(together.inwards).unwrap_or(desired);
         let floor = self.predictives.iter().filter_map(Predictive::floor).max();
         let wanted = within(dynamic.max(floor.unwrap_or(0)));
         let what = if wanted > within(dynamic) {
@@ -259,8 +260,12 @@ impl Engine {
             "scale in"
         } else if desired != status.declared {
             if scheduled.is_some() { "schedule" } else { "bounds" }
+        } else if together.out.is_some() {
+            if within(dynamic) < dynamic { "at the most" } else { "what is needed is on its way" }
+        } else if together.inwards.is_some() {
+            "at the least"
         } else if has_data {
-            "no alarm"
+            "nothing to do"
         } else {
             "insufficient data"
         };
@@ -334,7 +339,7 @@ impl Engine {
     }
 
     /// What the dynamic policies want together, and whether any of them has data.
-    fn combine(&self, group: &Now<'_>) -> (Replicas, bool) {
+    fn combine(&self, group: &Now<'_>) -> (Together, bool) {
         let mut together = Together { n_with_data: 0, out: None, inwards: None };
         let mut all_in = true;
         let mut tracking_in = None;
@@ -364,8 +369,8 @@ impl Engine {
             together.inwards = together.inwards.max(tracking_in);
         }
         let has_alarms = !(self.trackers.is_empty() && self.steps.is_empty() && self.simples.is_empty());
-        let wanted = together.out.or(together.inwards).unwrap_or(group.desired);
-        (wanted, together.n_with_data > 0 || !has_alarms)
+        let has_data = together.n_with_data > 0 || !has_alarms;
+        (together, has_data)
     }
 
     /// The newest datapoint of the first policy.

@@ -170,26 +170,11 @@ const GROUP_PARAMETERS: &[Parameter] = &[
         "(off)",
         "Warm-up of policies that set none, 0 to 3600; off, it is the default cooldown.",
     ),
-    Parameter::new(
-        "default_cooldown_seconds",
-        "s",
-        "300.0",
-        "Cooldown of simple policies that set none.",
-    ),
+    Parameter::new("default_cooldown_seconds", "s", "300.0", "Cooldown of simple policies that set none."),
     WARM_POOL_MIN,
     WARM_POOL_PREPARED_MAX,
-    Parameter::new(
-        "time_zone",
-        "",
-        "(the operator's)",
-        "IANA name of the zone of the cron expressions.",
-    ),
-    Parameter::new(
-        "schedule_lateness_seconds",
-        "s",
-        "0.0",
-        "How late scheduled actions run, 0 to 120.",
-    ),
+    Parameter::new("time_zone", "", "(the operator's)", "IANA name of the zone of the cron expressions."),
+    Parameter::new("schedule_lateness_seconds", "s", "0.0", "How late scheduled actions run, 0 to 120."),
     PERIOD,
 ];
 
@@ -261,8 +246,13 @@ impl Rule for AwsStep {
                 .searched(Search::Linear { low: 0.4, high: 0.9 }),
             Parameter::new("low", "metric's", "0.4", "From here down it scales in.")
                 .searched(Search::Linear { low: 0.1, high: 0.7 }),
-            Parameter::new("step_width", "metric's", "0.1", "How far beyond a threshold the large step begins.")
-                .searched(Search::Linear { low: 0.02, high: 0.3 }),
+            Parameter::new(
+                "step_width",
+                "metric's",
+                "0.1",
+                "How far beyond a threshold the large step begins.",
+            )
+            .searched(Search::Linear { low: 0.02, high: 0.3 }),
             Parameter::new("small_adjustment", "1", "0.1", "The small step, as a share of the capacity.")
                 .searched(Search::Log { low: 0.02, high: 0.5 }),
             Parameter::new("large_adjustment", "1", "0.3", "The large step, as a share of the capacity.")

@@ -429,8 +429,9 @@ fn alarm(path: &str, threshold: f64, (m, n): (u32, u32)) -> Result<(), FieldErro
 
 fn magnitude(path: &str, kind: AdjustmentType, magnitude: Replicas) -> Result<(), FieldError> {
     if magnitude > 0 && kind != AdjustmentType::PercentChangeInCapacity {
-        let problem =
-            format!("needs `adjustment_type = \"percent_change_in_capacity\"`, but is {magnitude} without it");
+        let problem = format!(
+            "needs `adjustment_type = \"percent_change_in_capacity\"`, but is {magnitude} without it"
+        );
         return Err(wrong(&format!("{path}min_adjustment_magnitude"), problem));
     }
     Ok(())

@@ -107,7 +107,9 @@ impl Pace {
             Self::WarmUp { seconds } => {
                 group.status.starting > 0 || group.ledger.warming(group.now_seconds, seconds) > 0
             }
-            Self::Cooldown { in_seconds, in_at_seconds, .. } => group.now_seconds - in_at_seconds < in_seconds,
+            Self::Cooldown { in_seconds, in_at_seconds, .. } => {
+                group.now_seconds - in_at_seconds < in_seconds
+            }
         }
     }
 
@@ -198,8 +200,8 @@ impl TargetTracking {
             let wanted = capacity_at_target(self.pace.in_base(group), metric, self.target);
             return Proposal::In(wanted.min(group.desired));
         }
-        let no_data = high == AlarmState::InsufficientData && low == AlarmState::InsufficientData;
-        if no_data { Proposal::NoData } else { Proposal::Rest }
+        // The low alarm looks back farther; what it still knows is no ground to say that all is well.
+        if high == AlarmState::InsufficientData { Proposal::NoData } else { Proposal::Rest }
     }
 
     pub(super) fn scaled(&mut self, now_seconds: f64, before: Replicas, wanted: Replicas) {
@@ -227,11 +229,18 @@ impl Alarmed {
         facts: &OperatorFacts,
     ) -> Result<Self, FieldError> {
         let (m, n) = (m as usize, n as usize);
-        Ok(Self { series: Series::new(choice, n, decides_seconds, pool, facts)?, comparison, threshold, n, m })
+        Ok(Self {
+            series: Series::new(choice, n, decides_seconds, pool, facts)?,
+            comparison,
+            threshold,
+            n,
+            m,
+        })
     }
 
     pub(super) fn state(&self) -> AlarmState {
-        let breaches = |point: Option<f64>| point.map(|value| self.comparison.breaches(value, self.threshold));
+        let breaches =
+            |point: Option<f64>| point.map(|value| self.comparison.breaches(value, self.threshold));
         evaluate(self.series.newest_first().map(breaches), self.m, self.n)
     }
 

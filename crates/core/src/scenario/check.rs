@@ -3,8 +3,9 @@
 use chrono::NaiveDateTime;
 
 use super::config::{
-    ClientConfig, DistributionConfig, EnergyConfig, FaultsConfig, LaunchHookConfig, PenaltyConfig, PoolConfig,
-    ResourcesConfig, ScenarioConfig, SensingConfig, ServiceLevelConfig, SpotConfig, WarmPoolConfig, WarmState,
+    ClientConfig, DistributionConfig, EnergyConfig, FaultsConfig, LaunchHookConfig, PenaltyConfig,
+    PoolConfig, ResourcesConfig, ScenarioConfig, SensingConfig, ServiceLevelConfig, SpotConfig,
+    WarmPoolConfig, WarmState,
 };
 use super::workload::{ArrivalsConfig, ReadTrace, Workload};
 use super::{Client, Pool, Scenario, WarmPool};
