@@ -437,17 +437,21 @@ impl Together {
     }
 }
 
-/// What a group does of which nothing else is said: it keeps cpu at one half, and adds a third at once where a minute
-/// is above nine tenths.
+/// What a group does of which nothing else is said: it keeps cpu at one half, and does not wait for three minutes where
+/// one is far above it: at three quarters it adds a half, as target tracking will, and from nine tenths on, where cpu no
+/// longer says how much is missing, as much as there is.
 fn default_policies() -> ([TargetTrackingParameters; 1], [StepParameters; 1]) {
     let step = StepParameters {
         metric: Metric::Cpu,
         external: None,
         per_replica: false,
-        threshold: 0.9,
+        threshold: 0.75,
         comparison: Comparison::GreaterThanOrEqualToThreshold,
         adjustment_type: AdjustmentType::PercentChangeInCapacity,
-        steps: vec![StepAdjustment { lower: Some(0.0), upper: None, adjustment: 0.3 }],
+        steps: vec![
+            StepAdjustment { lower: Some(0.0), upper: Some(0.15), adjustment: 0.5 },
+            StepAdjustment { lower: Some(0.15), upper: None, adjustment: 1.0 },
+        ],
         min_adjustment_magnitude: 0,
         warm_up_seconds: None,
         metric_period_seconds: 60.0,

@@ -105,7 +105,10 @@ impl Pace {
     fn blocks_scale_in(self, group: &Group<'_>) -> bool {
         match self {
             Self::WarmUp { seconds } => {
-                group.status.starting > 0 || group.ledger.warming(group.now_seconds, seconds) > 0
+                // An action that has just asked for more is a scale-out in progress, too.
+                group.desired > group.status.declared
+                    || group.status.starting > 0
+                    || group.ledger.warming(group.now_seconds, seconds) > 0
             }
             Self::Cooldown { in_seconds, in_at_seconds, .. } => {
                 group.now_seconds - in_at_seconds < in_seconds

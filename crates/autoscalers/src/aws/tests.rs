@@ -138,7 +138,7 @@ fn missing_data_means_no_action() {
     // A gap is bridged, and a single breach that is old enough is believed where nothing contradicts it (the
     // documentation's row `--X--`); with nothing left the alarm has insufficient data.
     one(&[0.8, lost, 0.8, 0.8], &expect!["4 4 7 7"]);
-    one(&[lost, lost, 0.8, lost, lost, lost, lost], &expect!["4? 4? 4 4 7 7 7"]);
+    one(&[lost, lost, 0.8, lost, lost, lost, lost, lost], &expect!["4? 4? 4 4 7 7 7 7?"]);
 }
 
 /// One policy adds one, the other two: two. One takes three, the other 25 % of 8: two go.
@@ -228,7 +228,8 @@ fn scheduled_actions_set_bounds_that_stay_and_a_capacity_that_does_not() {
         }
         desk.wait(60.0);
     }
-    expect!["07:40 5 of 2-5, 08:44 2 of 2-5, 09:01 6 of 6-20, 10:01 2 of 2-5, "].assert_eq(&line);
+    expect!["07:40 5 of 2-5, 08:44 2 of 2-5, 09:01 10 of 6-20, 09:07 6 of 6-20, 10:01 2 of 2-5, "]
+        .assert_eq(&line);
 }
 
 #[test]
