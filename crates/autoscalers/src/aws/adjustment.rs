@@ -97,6 +97,9 @@ pub fn step_for(steps: &[StepAdjustment], beyond: f64, is_upper: bool) -> Option
 
 /// Complains about steps that AWS would refuse: none, gaps, overlaps, bounds that cross, more than one open end, or a
 /// side of the threshold without its open end.
+///
+/// # Errors
+/// Names the step, or the list at `path`.
 pub fn check_steps(path: &str, steps: &[StepAdjustment]) -> Result<(), FieldError> {
     if steps.is_empty() {
         return Err(wrong(path, "must hold at least one step, but is empty"));

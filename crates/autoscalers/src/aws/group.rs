@@ -347,16 +347,13 @@ impl Engine {
         for policy in &self.trackers {
             let proposal = policy.propose(group);
             let is_fresh = policy.series.is_fresh();
-            match proposal {
-                Proposal::In(count) => {
-                    tracking_in = tracking_in.max(Some(count));
-                    any_fresh_in |= is_fresh;
-                    together.n_with_data += 1;
-                }
-                _ => {
-                    all_in &= !policy.may_scale_in();
-                    together.add(proposal, is_fresh);
-                }
+            if let Proposal::In(count) = proposal {
+                tracking_in = tracking_in.max(Some(count));
+                any_fresh_in |= is_fresh;
+                together.n_with_data += 1;
+            } else {
+                all_in &= !policy.may_scale_in();
+                together.add(proposal, is_fresh);
             }
         }
         for policy in &self.steps {

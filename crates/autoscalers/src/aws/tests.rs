@@ -328,10 +328,10 @@ fn instances_that_warm_up_are_left_out_of_the_metric() {
     assert_eq!(decision.targets[0].wanted, 8);
     let mut text = String::new();
     controller.explain(&mut text).expect("a string takes all");
-    expect![[r#"
+    expect![[r"
         what is needed is on its way: desired 8, wanted 8
         target_tracking[0]: metric 0.800, target 0.5, high ALARM, low OK
-    "#]]
+    "]]
     .assert_eq(&text);
 }
 
@@ -434,10 +434,10 @@ fn forecast_only_explains_and_never_acts() {
     desk.decide(&mut *controller);
     let mut text = String::new();
     controller.explain(&mut text).expect("a string takes all");
-    expect![[r#"
+    expect![[r"
         nothing to do: desired 4, wanted 4
         predictive[0]: 40, forecast only
-    "#]]
+    "]]
     .assert_eq(&text);
 }
 
@@ -492,7 +492,7 @@ fn a_whole_group_is_explained() {
         desk.wait(60.0);
     }
     controller.explain(&mut text).expect("a string takes all");
-    expect![[r#"
+    expect![[r"
         no decision yet
         nothing to do (desired 4.000, metric 0.500)
         scale out (desired 4.000, metric 0.700)
@@ -502,7 +502,7 @@ fn a_whole_group_is_explained() {
         step[1]: metric 0.700, threshold 0.5, OK
         simple[0]: metric 0.700, threshold 0.9, OK
         last activity ended 0 s ago
-    "#]]
+    "]]
     .assert_eq(&text);
 }
 
