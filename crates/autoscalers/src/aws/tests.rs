@@ -235,7 +235,7 @@ fn scheduled_actions_set_bounds_that_stay_and_a_capacity_that_does_not() {
 #[test]
 fn the_group_sets_bounds_of_its_own() {
     let mut desk = Desk::new(&facts(4, 1, 20));
-    check("capacity_max = 6", &mut desk, &[0.99; 5], &expect!["5 5 6 6 6"]);
+    check("capacity_max = 6", &mut desk, &[0.99; 5], &expect!["6 6 6 6 6"]);
     let mut desk = Desk::new(&facts(4, 1, 20));
     check("capacity_min = 6", &mut desk, &[0.5; 2], &expect!["6 6"]);
     assert_eq!(desk.pools[0].bounds, Bounds { replicas_min: 6, replicas_max: 20 });
