@@ -29,6 +29,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("faults.toml", include_str!("../../envs/scenarios/faults.toml")),
     ("retry-storm.toml", include_str!("../../envs/scenarios/retry-storm.toml")),
     ("vertical.toml", include_str!("../../envs/scenarios/vertical.toml")),
+    ("warm-pool.toml", include_str!("../../envs/scenarios/warm-pool.toml")),
 ];
 
 /// So many of the built-in scenarios run unless others are chosen.

@@ -50,6 +50,28 @@ fn the_retry_storm_is_one() {
     }
 }
 
+/// The same rule on the same crowds, with a pool of stopped machines and without one: the pool pays for itself several
+/// times over.
+#[test]
+fn the_warm_pool_is_worth_its_disks() {
+    let scenario = scenario("warm-pool");
+    let cost = |prepared_max: i64| -> f64 {
+        let of = |index| {
+            let named =
+                NamedController::of_kind("aws_target_tracking").with("warm_pool_prepared_max", prepared_max);
+            let mut controller = Catalog::rules()
+                .build_named(&named, &toml::Table::new(), &scenario.facts())
+                .expect("the parameters are right");
+            run(&mut RequestPlant::new(&scenario), &mut *controller, Seed::training(index), &mut ())
+                .charge
+                .total()
+        };
+        (0..6).map(of).sum()
+    };
+    let (with, without) = (cost(100), cost(0));
+    assert!(with < 0.9 * without, "{with} with and {without} without");
+}
+
 /// Neither a fleet for the trough nor one for the highest peak is near the optimum.
 #[test]
 fn the_trade_off_is_real() {

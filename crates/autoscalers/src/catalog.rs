@@ -15,7 +15,7 @@ use toml::{Table, Value};
 
 use crate::rule::wrong;
 use crate::{
-    autopilot, fixed, hpa, lcp, metric_vote, multi_dimensional, queue_depth, scheduled, spot_mix,
+    autopilot, aws, fixed, hpa, lcp, metric_vote, multi_dimensional, queue_depth, scheduled, spot_mix,
     square_root_staffing, threshold, vpa,
 };
 
@@ -261,6 +261,11 @@ impl Catalog {
                 Kind::of::<autopilot::Autopilot>(),
                 Kind::of::<vpa::Vpa>(),
                 Kind::of::<hpa::Hpa>(),
+                Kind::of::<aws::AwsGroup>(),
+                Kind::of::<aws::AwsTargetTracking>(),
+                Kind::of::<aws::AwsStep>(),
+                Kind::of::<aws::AwsSimple>(),
+                Kind::of::<aws::EcsTargetTracking>(),
             ],
         }
     }
@@ -480,6 +485,11 @@ mod tests {
         check::<autopilot::Autopilot>();
         check::<vpa::Vpa>();
         check::<hpa::Hpa>();
+        check::<aws::AwsGroup>();
+        check::<aws::AwsTargetTracking>();
+        check::<aws::AwsStep>();
+        check::<aws::AwsSimple>();
+        check::<aws::EcsTargetTracking>();
     }
 
     #[test]

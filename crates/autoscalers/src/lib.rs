@@ -16,6 +16,7 @@
 //! ```
 
 pub mod autopilot;
+pub mod aws;
 pub mod catalog;
 pub mod combined;
 pub mod fixed;

@@ -133,6 +133,10 @@ fn deciding_allocates_nothing() {
     all.push(("queue_depth with drain", testing::controller("queue_depth", "drain_seconds = 60", &facts)));
     let latency = "acceptable_latency_seconds = 60";
     all.push(("queue_depth with latency", testing::controller("queue_depth", latency, &facts)));
+    let actions = "[[scheduled]]\ncron = \"*/10 * * * *\"\nreplicas_min = 3\n[[target_tracking]]\n[[simple]]\n\
+                   threshold = 0.8\ncomparison = \"greater_than_threshold\"\nadjustment = 1\n\
+                   adjustment_type = \"change_in_capacity\"";
+    all.push(("aws with actions", testing::controller("aws", actions, &facts)));
     let market = testing::facts_of_a_market();
     let mut all: Vec<_> = all.into_iter().map(|(kind, controller)| (kind, controller, &facts)).collect();
     all.push(("spot_mix on a market", testing::controller("spot_mix", "", &market), &market));

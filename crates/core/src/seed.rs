@@ -78,6 +78,8 @@ pub enum Stream {
     Excitation = 20,
     /// What a controller may draw from; never given to anything else.
     Controller = 21,
+    /// Launch hooks that never answer, keyed by (pool and slot, tick).
+    LaunchHook = 22,
 }
 
 impl Seed {

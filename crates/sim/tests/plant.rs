@@ -77,7 +77,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Under all faults at once: crashes, illness, spot preemptions and shocks, bounded queues, time-outs, retries,
-    /// slow starts, hooks, several pools, scale to zero.
+    /// slow starts, hooks that fail, warm pools of every state with and without reuse, several pools, scale to zero.
     #[test]
     fn both_ledgers_are_conserved_under_all_faults_at_once(
         balancer in prop::sample::select(vec![
@@ -91,6 +91,10 @@ proptest! {
         attempts_max in 1..4_u32,
         weights in any::<bool>(),
         resizes in any::<bool>(),
+        warm in prop::sample::select(vec!["", "state = 'stopped',", "state = 'hibernated',", "state = 'running',"]),
+        reuse in any::<bool>(),
+        terminating in prop::sample::select(vec![0.0, 4.0, 40.0]),
+        silent in prop::sample::select(vec!["", "abandon", "continue"]),
         wanted in prop::collection::vec(0..8_u32, 1..12),
         seed in 0..1000_u64,
     ) {
@@ -100,6 +104,16 @@ proptest! {
             format!("timeout = {{ kind = \"constant\", seconds = {seconds} }},")
         });
         let queue = queue_max.map_or(String::new(), |most| format!(", queue_max = {most}"));
+        let warm = if warm.is_empty() {
+            "dollars_per_replica_hour = 0.01, startup = { kind = 'constant', seconds = 5 },".to_owned()
+        } else {
+            warm.to_owned()
+        };
+        let hook = if silent.is_empty() {
+            String::new()
+        } else {
+            format!("launch_hook = {{ failure_share = 0.3, timeout_seconds = 30, default_result = '{silent}' }}")
+        };
         let weight = if weights { "route_weight = 1" } else { "" };
         let text = format!(
             r#"
@@ -125,8 +139,9 @@ proptest! {
             dollars_per_replica_hour = 0.1
             spot = {{ preemptions_per_replica_hour = 20, notice_seconds = 2, shocks_per_day = 200,
                       shock_seconds = 30, price_volatility = 0.5 }}
-            warm_pool = {{ replicas_max = 2, replicas_initial = 1, dollars_per_replica_hour = 0.01,
-                           startup = {{ kind = "constant", seconds = 5 }} }}
+            warm_pool = {{ {warm} replicas_max = 2, replicas_initial = 1, reuse_on_scale_in = {reuse} }}
+            terminating_hook_seconds = {terminating}
+            {hook}
             {weight}
             [[pools]]
             name = "steady"
