@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_core::locate::FieldError;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason};
 
-use crate::catalog::{About, Parameter, Rule};
+use crate::catalog::{About, Parameter, Rule, Search};
 use crate::rule::{ActingPool, Stabiliser, Window, positive, remembered, round_up};
 use crate::service_time::ServiceTime;
 use crate::signal::{Metric, Signal};
@@ -88,39 +88,46 @@ impl Rule for QueueDepth {
                 "1",
                 "(one replica's slots, if no `drain_seconds`; else not used)",
                 "Backlog that one replica should have.",
-            ),
+            )
+            .searched(Search::Log { low: 0.3, high: 30.0 }),
             Parameter::new(
                 "counts_in_service",
                 "",
                 "true",
                 "Whether what is in service belongs to the backlog.",
-            ),
+            )
+            .searched(Search::Switch),
             Parameter::new(
                 "drain_seconds",
                 "s",
                 "(not used)",
                 "Time in which the queue should be gone while arrivals go on; the larger demand counts.",
-            ),
+            )
+            .searched(Search::Log { low: 10.0, high: 3600.0 }),
             Parameter::new(
                 "service_half_life_seconds",
                 "s",
                 "1800.0",
                 "Half-life of a sample in the measured service time.",
-            ),
+            )
+            .searched(Search::Log { low: 300.0, high: 7200.0 }),
             Parameter::new(
                 "scale_in_window_seconds",
                 "s",
                 "300.0",
                 "Scale-in goes no lower than the largest demand of this time.",
-            ),
+            )
+            .searched(Search::Log { low: 15.0, high: 1800.0 }),
             Parameter::new(
                 "window_seconds",
                 "s",
                 "0.0",
                 "Backlog, queue and rate are averaged over this time; 0 takes the newest scrape.",
-            ),
+            )
+            .searched(Search::Log { low: 15.0, high: 600.0 }),
             Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds."),
-            Parameter::new("period_seconds", "s", "15.0", "How often it decides."),
+            Parameter::new("period_seconds", "s", "15.0", "How often it decides.")
+                .searched(Search::Log { low: 15.0, high: 120.0 }),
         ],
     };
 

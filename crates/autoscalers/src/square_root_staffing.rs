@@ -23,7 +23,7 @@ use statrs::function::erf::erfc;
 use tidegate_core::locate::FieldError;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason};
 
-use crate::catalog::{About, Parameter, Rule};
+use crate::catalog::{About, Parameter, Rule, Search};
 use crate::rule::{ActingPool, Stabiliser, Window, positive, remembered, round_up, wrong};
 use crate::service_time::ServiceTime;
 use crate::signal::{Metric, Signal};
@@ -111,22 +111,27 @@ impl Rule for SquareRootStaffing {
                 "1",
                 "0.1",
                 "Share of requests that may have to wait; gives β.",
-            ),
+            )
+            .searched(Search::Log { low: 0.0001, high: 0.9 }),
             Parameter::new(
                 "service_half_life_seconds",
                 "s",
                 "1800.0",
                 "Half-life of a sample in the measured service time.",
-            ),
+            )
+            .searched(Search::Log { low: 300.0, high: 7200.0 }),
             Parameter::new(
                 "scale_in_window_seconds",
                 "s",
                 "300.0",
                 "Scale-in goes no lower than the largest demand of this time.",
-            ),
-            Parameter::new("window_seconds", "s", "60.0", "The rate is averaged over this time."),
+            )
+            .searched(Search::Log { low: 15.0, high: 1800.0 }),
+            Parameter::new("window_seconds", "s", "60.0", "The rate is averaged over this time.")
+                .searched(Search::Log { low: 15.0, high: 600.0 }),
             Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds."),
-            Parameter::new("period_seconds", "s", "15.0", "How often it decides."),
+            Parameter::new("period_seconds", "s", "15.0", "How often it decides.")
+                .searched(Search::Log { low: 15.0, high: 120.0 }),
         ],
     };
 
