@@ -78,6 +78,8 @@ pub enum Stream {
     Excitation = 20,
     /// What a controller may draw from; never given to anything else.
     Controller = 21,
+    /// Candidates of a search for better parameters.
+    Search = 22,
 }
 
 impl Seed {
