@@ -80,7 +80,8 @@ pub fn parameters(report: &mut Report, study: &Study, controllers: &[NamedContro
         .collect();
     let source = study.tuned_on.as_deref().unwrap_or("set in the scenario's file or the file of controllers");
     report.paragraph(if set.is_empty() {
-        "All parameters are documented defaults; nothing was tuned.".to_owned()
+        let tuned = study.tuned_on.as_deref().unwrap_or("nothing was tuned");
+        format!("All parameters are documented defaults: {tuned}.")
     } else {
         format!("Not as by default ({source}): {}. All else: documented defaults.", set.join("; "))
     });

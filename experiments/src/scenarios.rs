@@ -28,6 +28,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("noisy-sensors.toml", include_str!("../../envs/scenarios/noisy-sensors.toml")),
     ("faults.toml", include_str!("../../envs/scenarios/faults.toml")),
     ("retry-storm.toml", include_str!("../../envs/scenarios/retry-storm.toml")),
+    ("memory-bound.toml", include_str!("../../envs/scenarios/memory-bound.toml")),
 ];
 
 /// So many of the built-in scenarios run unless others are chosen.

@@ -104,19 +104,14 @@ impl TunedScenario {
         let names = |those: &[(&String, &toml::Value)]| {
             those.iter().map(|(kind, _)| format!("`{kind}`")).collect::<Vec<_>>().join(", ")
         };
-        let mut said = String::new();
+        let mut said: Vec<String> = Vec::new();
         if !changed.is_empty() {
-            said = format!("tuned {}: {}", self.tuned_on, names(&changed));
+            said.push(names(&changed));
         }
         if !kept.is_empty() {
-            let gap = if said.is_empty() {
-                "tuned "
-            } else {
-                "; tuned alike, but what the scenario sets was best: "
-            };
-            said = format!("{said}{gap}{}", names(&kept));
+            said.push(format!("nothing better than what the scenario sets was found for {}", names(&kept)));
         }
-        format!("{said}; others as set in the scenario's file or the file of controllers")
+        format!("tuned {}: {}; other kinds were not tuned", self.tuned_on, said.join("; "))
     }
 }
 
@@ -148,7 +143,7 @@ mod tests {
         read.apply(&path, &mut study).expect("it fits");
         assert_eq!(study.scenario().controllers["threshold"]["high"].as_float(), Some(0.61));
         let said = study.tuned_on.clone().expect("it was tuned");
-        assert!(said.starts_with("tuned on training seeds: `threshold`; tuned alike"), "{said}");
+        assert!(said.starts_with("tuned on training seeds: `threshold`; nothing better than"), "{said}");
 
         let error = file("other").apply(Path::new("t.toml"), &mut study).expect_err("it changed");
         assert!(error.to_string().starts_with("t.toml: \"example\" was tuned with hash other, but is now"));

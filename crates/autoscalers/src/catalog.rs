@@ -1,8 +1,9 @@
 //! Controllers by name: what there is, with which parameters, and how to build one.
 //!
-//! A controller's parameters come from three places, later ones winning: its documented defaults, the scenario's
-//! table `[controllers.<kind>]`, and what the user's file of controllers says. A rule joins with one line in
-//! [`Catalog::rules`]; controllers of other crates join with [`Catalog::with`].
+//! A controller's parameters come from its documented defaults, from the scenario's table `[controllers.<kind>]` (over
+//! which an experiment may lay what it found by a search), and from what the user's file of controllers says; later
+//! ones win. A rule joins with one line in [`Catalog::rules`]; controllers of other crates join with
+//! [`Catalog::with`].
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -59,8 +59,8 @@ struct Arguments {
     #[arg(long, value_name = "H")]
     budget_hours: Option<f64>,
 
-    /// Training seeds on which every set of parameters is tried; as many others rescore the best
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    /// Training seeds: on the first third every set of parameters is tried, on the others the best are rescored
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=1000))]
     training_seeds: u64,
 }
 
@@ -137,7 +137,7 @@ impl Sweep {
         let Arguments { mut choice, budget_hours, mut training_seeds } = arguments;
         if choice.smoke {
             choice.seeds = choice.seeds.min(2);
-            training_seeds = training_seeds.min(2);
+            training_seeds = training_seeds.min(3);
         }
         let default_hours = if choice.smoke { BUDGET_HOURS_SMOKE } else { BUDGET_HOURS };
         let budget_hours = budget_hours.unwrap_or(default_hours);
@@ -185,11 +185,12 @@ impl Sweep {
         Ok(sweep)
     }
 
-    /// Training worlds of the search and of the rescoring; where a trace has too few days they overlap.
+    /// Training worlds of the search and of the rescoring, which is dearer but has few sets to try: a third and the
+    /// others. A single one has to serve both.
     fn worlds(&self, study: &Study) -> (Vec<u64>, Vec<u64>) {
-        let there = study.n_worlds(Split::Training, 2 * self.training_seeds);
-        let n = self.training_seeds.min(there);
-        ((0..n).collect(), (there - n..there).collect())
+        let there = study.n_worlds(Split::Training, self.training_seeds);
+        let n = there.div_ceil(3);
+        ((0..n).collect(), (n.min(there.saturating_sub(1))..there).collect())
     }
 
     fn budget(&self, study: &Study) -> Budget {
@@ -701,7 +702,7 @@ impl<'a> Outcome<'a> {
     fn course(&self, tick_hours: f64) -> Option<Course> {
         let untuned = self.found.tried.first()?.dollars;
         let point = |tried: &Tried| {
-            (tried.spent_ticks as f64 * tick_hours, tried.dollars, tried.origin == Origin::Model)
+            (tried.spent_ticks as f64 * tick_hours, tried.dollars, tried.origin != Origin::Random)
         };
         let tried = self.found.tried.iter().map(point).collect();
         Some(Course { controller: self.kind.to_owned(), tried, untuned })

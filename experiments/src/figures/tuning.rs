@@ -45,7 +45,7 @@ pub fn searches(heading: &str, courses: &[Course]) -> String {
     let (_, hours) = bounds(courses.iter().flat_map(|course| course.tried.iter().map(|it| it.0)));
     render(COLUMNS * width, head + rows * height + foot, |root| {
         title(&root, heading)?;
-        let note = "grey: tried at random; colour: proposed by the model; line: best so far; dashed: untuned; at the top: \
+        let note = "grey: tried at random; colour: chosen by what was seen; line: best so far; dashed: untuned; at the top: \
                     beyond the frame";
         root.draw_text(note, &text(13, &GREY, HPos::Left), (14, 36))?;
         for (index, course) in courses.iter().enumerate() {
@@ -66,20 +66,15 @@ pub fn before_and_after(heading: &str, changes: &[Change]) -> String {
     let final_cost = |change: &Change| change.after.map_or(change.before.0, |after| after.0);
     let mut changes: Vec<&Change> = changes.iter().collect();
     changes.sort_by(|a, b| final_cost(a).total_cmp(&final_cost(b)));
-    let every = |change: &&Change| {
-        let of = |(mean, interval): (f64, Option<Interval>)| {
-            [Some(mean), interval.map(|it| it.low), interval.map(|it| it.high)]
-        };
-        let after = change.after.map_or([None; 3], of);
-        of(change.before).into_iter().chain(after).flatten().collect::<Vec<f64>>()
-    };
-    let (least, most) = bounds(changes.iter().flat_map(every).filter(|dollars| *dollars > 0.0));
-    let (low, high) = (least / 1.1, most * 1.1);
+    // The interval of a mean that one bad day makes may reach to the sky; it is cut off at the frame.
+    let means = changes.iter().flat_map(|change| [change.before.0, final_cost(change)]);
+    let (least, most) = bounds(means.filter(|dollars| *dollars > 0.0));
+    let (low, high) = (least / 1.3, most * 1.3);
     let (row_height, head) = (26, 70);
     let rows = changes.len() as u32;
     render(900, head + rows * row_height + 60, |root| {
         title(&root, heading)?;
-        let note = "hollow: untuned; filled: tuned; bars: 95 % intervals of the mean, where there are ten runs or more";
+        let note = "hollow: untuned; filled: tuned, orange where that is dearer; bars: 95 % intervals, from ten runs on";
         root.draw_text(note, &text(13, &GREY, HPos::Left), (14, 36))?;
         let area = root.margin(head, 0, 0, 0);
         let mut chart = ChartBuilder::on(&area)
@@ -87,7 +82,7 @@ pub fn before_and_after(heading: &str, changes: &[Change]) -> String {
             .margin_right(24)
             .x_label_area_size(46)
             .build_cartesian_2d(
-                (low..high).log_scale().with_key_points(decades(low, high)),
+                (low..high).log_scale().with_key_points(ticks(low, high)),
                 f64::from(rows)..0.0,
             )?;
         chart
@@ -140,6 +135,18 @@ pub fn before_and_after(heading: &str, changes: &[Change]) -> String {
     })
 }
 
+/// Labels of a logarithmic axis: powers of ten and their halves where it is long, equal steps where it is short.
+fn ticks(low: f64, high: f64) -> Vec<f64> {
+    if high > 8.0 * low {
+        return decades(low, high);
+    }
+    let rough = (high - low) / 4.0;
+    let power = 10.0_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].map(|it| it * power).into_iter().find(|step| *step >= rough);
+    let step = step.expect("ten times the power is above it");
+    ((low / step).ceil() as i64..=(high / step).floor() as i64).map(|n| n as f64 * step).collect()
+}
+
 fn one_search(
     panel: &Area<'_>,
     course: &Course,
@@ -153,7 +160,7 @@ fn one_search(
         .margin_left(4)
         .x_label_area_size(22)
         .y_label_area_size(50)
-        .build_cartesian_2d(0.0..hours * 1.02, (low..high).log_scale().with_key_points(decades(low, high)))?;
+        .build_cartesian_2d(0.0..hours * 1.02, (low..high).log_scale().with_key_points(ticks(low, high)))?;
     mesh(&mut chart, "", "", 4, 4)?;
     let inside = |dollars: f64| dollars.clamp(low, high);
     let untuned = [(0.0, inside(course.untuned)), (hours, inside(course.untuned))];
@@ -181,6 +188,13 @@ fn one_search(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_and_long_axes_have_labels() {
+        assert_eq!(ticks(55.0, 120.0), [60.0, 80.0, 100.0, 120.0]);
+        assert_eq!(ticks(2.6, 6.0), [3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(ticks(9.0, 2000.0), [10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0]);
+    }
 
     #[test]
     fn figures_survive_what_searches_can_give() {
