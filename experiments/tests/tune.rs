@@ -24,7 +24,7 @@ fn said(output: &Output) -> String {
 
 /// The example, whose runs last an hour, with a fleet that is far too large at the start, so that there is something
 /// to be found.
-fn scenario() -> String {
+fn oversized() -> String {
     let text = tidegate_core::scenario::EXAMPLE;
     let changed = text.replacen("replicas_initial = 4", "replicas_initial = 14", 1);
     assert_ne!(changed, text);
@@ -34,7 +34,7 @@ fn scenario() -> String {
 /// A folder with it.
 fn folder() -> tempfile::TempDir {
     let at = tempfile::tempdir().expect("a folder");
-    fs::write(at.path().join("mine.toml"), scenario()).expect("it is written");
+    fs::write(at.path().join("mine.toml"), oversized()).expect("it is written");
     at
 }
 
@@ -140,7 +140,7 @@ fn what_is_tuned_is_a_function_of_the_arguments_and_is_used_by_compare() {
     assert_eq!(used["controllers"]["example"]["threshold"]["high"].as_float(), Some(0.77));
 
     // A scenario that has changed since is refused.
-    let changed = scenario().replacen("mean_seconds = 60", "mean_seconds = 61", 1);
+    let changed = oversized().replacen("mean_seconds = 60", "mean_seconds = 61", 1);
     fs::write(at.path().join("mine.toml"), changed).expect("it is written");
     let output = compare(&["--tuned", "one/tuned.toml", "--out", "changed"]);
     assert_eq!(output.status.code(), Some(2));

@@ -69,7 +69,8 @@ pub fn before_and_after(heading: &str, changes: &[Change]) -> String {
     // The interval of a mean that one bad day makes may reach to the sky; it is cut off at the frame.
     let means = changes.iter().flat_map(|change| [change.before.0, final_cost(change)]);
     let (least, most) = bounds(means.filter(|dollars| *dollars > 0.0));
-    let (low, high) = (least / 1.3, most * 1.3);
+    // Nothing at all has the bounds 0 and 1, and a logarithmic axis must not start at 0.
+    let (low, high) = ((least / 1.3).max(1e-6 * most), most * 1.3);
     let (row_height, head) = (26, 70);
     let rows = changes.len() as u32;
     render(900, head + rows * row_height + 60, |root| {
@@ -140,7 +141,7 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
     if high > 8.0 * low {
         return decades(low, high);
     }
-    let rough = (high - low) / 4.0;
+    let rough = (high - low) / 5.0;
     let power = 10.0_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|it| it * power).into_iter().find(|step| *step >= rough);
     let step = step.expect("ten times the power is above it");
