@@ -4,7 +4,8 @@ use std::fs;
 
 use anyhow::{Context, anyhow, bail};
 use tidegate_autoscalers::combined::{self, Forecasters};
-use tidegate_autoscalers::{Catalog, NamedController};
+use tidegate_autoscalers::{Catalog, NamedController, aws};
+use tidegate_forecast::SeasonalNaive;
 
 use crate::cli::Choice;
 use crate::forecasters;
@@ -26,7 +27,10 @@ pub fn catalog_for(study: &Study) -> Catalog {
 
 fn complete(forecasters: Forecasters) -> Catalog {
     let rules = Catalog::rules();
-    rules.clone().with(combined::kind(rules, forecasters))
+    rules
+        .clone()
+        .with(combined::kind(rules, forecasters))
+        .with(aws::predictive_kind(|needs| Box::new(SeasonalNaive::day(needs.step_seconds))))
 }
 
 /// The controllers that were asked for, in the order of the report: those of the user's file behind those of the

@@ -25,6 +25,10 @@ use crate::scenarios::Study;
 /// Training seeds whose days come before a run of a scenario: as many as AWS predictive scaling looks at.
 pub const HISTORY_DAYS: u64 = 14;
 
+/// The first of these seeds. Experiments tune on the seeds from 0 on; a day that a controller is tuned on should not be
+/// one that its forecaster has seen.
+const HISTORY_FROM: u64 = 1000;
+
 /// As controllers ask for them.
 pub const NAMES: [&str; 3] = ["seasonal_naive_day", "seasonal_naive_week", "last_value"];
 
@@ -80,8 +84,9 @@ impl History {
         let is_trace = study.is_trace();
         let wanted = if is_trace { u64::MAX } else { HISTORY_DAYS };
         let n_worlds = study.n_worlds(Split::Training, wanted);
+        let from = if is_trace { 0 } else { HISTORY_FROM };
         let worlds = (0..n_worlds).map(|index| {
-            let (scenario, seed) = study.world(Split::Training, index);
+            let (scenario, seed) = study.world(Split::Training, from + index);
             let mut scenario = Scenario::clone(scenario);
             if !is_trace {
                 scenario.calendar.start -= TimeDelta::days((n_worlds - index).cast_signed());
@@ -176,7 +181,7 @@ mod tests {
         assert_eq!(steps.len(), ((HISTORY_DAYS as f64 * SECONDS_PER_DAY - warm_up) / 60.0) as usize);
         assert!(steps.iter().all(Option::is_some));
         let (world, seed) = history.worlds.last().expect("there are days");
-        assert_eq!(*seed, Seed::training(HISTORY_DAYS - 1));
+        assert_eq!(*seed, Seed::training(HISTORY_FROM + HISTORY_DAYS - 1));
         let mut demand = Demand::new(world);
         demand.reset(*seed);
         let ticks = (60.0 / world.tick_seconds) as usize;

@@ -1,8 +1,9 @@
 //! Controllers by name: what there is, with which parameters, and how to build one.
 //!
-//! A controller's parameters come from three places, later ones winning: its documented defaults, the scenario's
-//! table `[controllers.<kind>]`, and what the user's file of controllers says. A rule joins with one line in
-//! [`Catalog::rules`]; controllers of other crates join with [`Catalog::with`].
+//! A controller's parameters come from its documented defaults, from the scenario's table `[controllers.<kind>]` (over
+//! which an experiment may lay what it found by a search), and from what the user's file of controllers says; later
+//! ones win. A rule joins with one line in [`Catalog::rules`]; controllers of other crates join with
+//! [`Catalog::with`].
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -571,7 +572,9 @@ mod tests {
         );
         read(
             "[[controllers]]\nname = \"a\"\nkind = \"treshold\"\n",
-            &expect![[r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, `hpa`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, but is "treshold""#]],
+            &expect![[
+                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, `hpa`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, but is "treshold""#
+            ]],
         );
         read(
             &format!("{head}{head}"),
@@ -644,7 +647,9 @@ mod tests {
         };
         check(
             "[treshold]\nhigh = 0.7",
-            &expect![[r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, `hpa`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, but is "treshold""#]],
+            &expect![[
+                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, `hpa`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, but is "treshold""#
+            ]],
         );
         check("threshold = 3", &expect!["`controllers.threshold` must be a table of parameters, but is 3"]);
         check(

@@ -100,13 +100,14 @@ impl Rule for QueueDepth {
                 "(one replica's slots, if neither of the times below is set; else not used)",
                 "Backlog that one replica should have.",
             )
-            .searched(Search::Log { low: 0.5, high: 50.0 }),
+            .searched(Search::Log { low: 0.3, high: 30.0 }),
             Parameter::new(
                 "counts_in_service",
                 "",
                 "true",
                 "Whether what is in service belongs to the backlog.",
-            ),
+            )
+            .searched(Search::Switch),
             Parameter::new(
                 "external",
                 "",
@@ -125,28 +126,31 @@ impl Rule for QueueDepth {
                 "(not used)",
                 "Time in which the queue should be gone while arrivals go on; the larger demand counts.",
             )
-            .searched(Search::Log { low: 30.0, high: 3600.0 }),
+            .searched(Search::Log { low: 10.0, high: 3600.0 }),
             Parameter::new(
                 "service_half_life_seconds",
                 "s",
                 "1800.0",
                 "Half-life of a sample in the measured service time.",
-            ),
+            )
+            .searched(Search::Log { low: 300.0, high: 7200.0 }),
             Parameter::new(
                 "scale_in_window_seconds",
                 "s",
                 "300.0",
                 "Scale-in goes no lower than the largest demand of this time.",
             )
-            .searched(Search::Log { low: 30.0, high: 1800.0 }),
+            .searched(Search::Log { low: 15.0, high: 1800.0 }),
             Parameter::new(
                 "window_seconds",
                 "s",
                 "0.0",
                 "Backlog, queue and rate are averaged over this time; 0 takes the newest scrape.",
-            ),
+            )
+            .searched(Search::Log { low: 15.0, high: 600.0 }),
             Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds."),
-            Parameter::new("period_seconds", "s", "15.0", "How often it decides."),
+            Parameter::new("period_seconds", "s", "15.0", "How often it decides.")
+                .searched(Search::Log { low: 15.0, high: 120.0 }),
         ],
     };
 

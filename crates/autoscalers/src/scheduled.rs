@@ -23,7 +23,7 @@ use tidegate_core::{
     Replicas,
 };
 
-use crate::catalog::{About, Parameter, Rule};
+use crate::catalog::{About, Parameter, Rule, Search};
 use crate::rule::{ActingPool, not_negative, positive, wrong};
 
 /// What can be set.
@@ -201,7 +201,8 @@ impl Rule for Scheduled {
                 "s",
                 "0.0",
                 "How much earlier entries come into force, for example the start-up time.",
-            ),
+            )
+            .searched(Search::Linear { low: 0.0, high: 3600.0 }),
             Parameter::new("period_seconds", "s", "60.0", "How often it looks at the clock."),
         ],
     };

@@ -118,25 +118,26 @@ impl Rule for SquareRootStaffing {
                 "0.1",
                 "Share of requests that may have to wait; gives β.",
             )
-            .searched(Search::Log { low: 0.001, high: 0.5 }),
+            .searched(Search::Log { low: 0.0001, high: 0.9 }),
             Parameter::new(
                 "service_half_life_seconds",
                 "s",
                 "1800.0",
                 "Half-life of a sample in the measured service time.",
             )
-            .searched(Search::Log { low: 300.0, high: 14_400.0 }),
+            .searched(Search::Log { low: 300.0, high: 7200.0 }),
             Parameter::new(
                 "scale_in_window_seconds",
                 "s",
                 "300.0",
                 "Scale-in goes no lower than the largest demand of this time.",
             )
-            .searched(Search::Log { low: 30.0, high: 1800.0 }),
+            .searched(Search::Log { low: 15.0, high: 1800.0 }),
             Parameter::new("window_seconds", "s", "60.0", "The rate is averaged over this time.")
-                .searched(Search::Log { low: 15.0, high: 300.0 }),
+                .searched(Search::Log { low: 15.0, high: 600.0 }),
             Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds."),
-            Parameter::new("period_seconds", "s", "15.0", "How often it decides."),
+            Parameter::new("period_seconds", "s", "15.0", "How often it decides.")
+                .searched(Search::Log { low: 15.0, high: 120.0 }),
         ],
     };
 

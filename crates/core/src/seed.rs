@@ -80,6 +80,8 @@ pub enum Stream {
     Controller = 21,
     /// Launch hooks that never answer, keyed by (pool and slot, tick).
     LaunchHook = 22,
+    /// Candidates of a search for better parameters.
+    Search = 23,
 }
 
 impl Seed {
