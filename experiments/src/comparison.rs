@@ -1,6 +1,6 @@
 //! The text, tables and figures of a comparison of controllers.
 
-use tidegate_autoscalers::{NamedController, effective_parameters};
+use tidegate_autoscalers::{NamedController, combined, effective_parameters};
 use tidegate_core::Split;
 use tidegate_stats::correlation::{pearson, variance_reduction};
 use tidegate_stats::interval::{Interval, PAIRS_MIN};
@@ -8,6 +8,7 @@ use tidegate_stats::median;
 
 use crate::cli::Engine;
 use crate::figures::{self, Lane, Outcome, World};
+use crate::forecasters;
 use crate::recorder::Recorder;
 use crate::report::{Report, Table, dollars, number, percent, seconds};
 use crate::runs;
@@ -82,10 +83,14 @@ pub fn parameters(report: &mut Report, study: &Study, controllers: &[NamedContro
         .collect();
     let source = study.tuned_on.as_deref().unwrap_or("set in the scenario's file or the file of controllers");
     report.paragraph(if set.is_empty() {
-        "All parameters are documented defaults; nothing was tuned.".to_owned()
+        let tuned = study.tuned_on.as_deref().unwrap_or("nothing was tuned");
+        format!("All parameters are documented defaults: {tuned}.")
     } else {
         format!("Not as by default ({source}): {}. All else: documented defaults.", set.join("; "))
     });
+    if controllers.iter().any(|named| named.kind == combined::ABOUT.kind) {
+        report.paragraph(forecasters::note(study));
+    }
 }
 
 /// A parameter as it is written; of a text of many lines what it is called, and its hash.
@@ -102,28 +107,13 @@ fn parameter(named: &NamedController, name: &str, value: &toml::Value) -> String
 
 /// Figures of one scenario.
 pub fn figures(report: &mut Report, study: &Study, cells: &[Cell<'_>], recorded: &[Recorded]) {
+    cost_figure(report, study, cells);
     let scenario = study.world(Split::Evaluation, 0).0;
-    let outcomes: Vec<Outcome> = cells
-        .iter()
-        .map(|cell| Outcome {
-            controller: cell.controller.to_owned(),
-            violating_share: cell.mean(|row| row.violating_share),
-            violating_interval: cell.interval(|row| row.violating_share),
-            dollars: cell.mean(|row| row.dollars_total),
-            dollars_interval: cell.interval(|row| row.dollars_total),
-        })
-        .collect();
-    let heading = format!("{}: cost against violations, mean of {} runs", study.name, cells[0].rows.len());
-    report.figure(
-        &format!("{}-cost.svg", study.name),
-        "Total dollars against the share of violating users, with 95 % intervals where there are ten runs or more. \
-         Below and to the left is better.",
-        figures::cost_against_violations(&heading, &outcomes),
-    );
     let Some(first) = recorded.first() else { return };
     let world = World {
         title: format!("{}: one run (evaluation {} 0)", study.name, unit(study)),
         tick_seconds: scenario.tick_seconds,
+        start_hours: 0.0,
         users_per_second: first.recorder.series(|sample| sample.users_per_second),
         demand: first.demand.clone(),
         bound_seconds: scenario.level.bound_seconds,
@@ -140,6 +130,27 @@ pub fn figures(report: &mut Report, study: &Study, cells: &[Cell<'_>], recorded:
         &format!("{}-time.svg", study.name),
         "Load, ready replicas and mean latency over one run for each controller.",
         figures::over_time(&world, &lanes),
+    );
+}
+
+/// Cost against violations, a point a controller.
+pub fn cost_figure(report: &mut Report, study: &Study, cells: &[Cell<'_>]) {
+    let outcomes: Vec<Outcome> = cells
+        .iter()
+        .map(|cell| Outcome {
+            controller: cell.controller.to_owned(),
+            violating_share: cell.mean(|row| row.violating_share),
+            violating_interval: cell.interval(|row| row.violating_share),
+            dollars: cell.mean(|row| row.dollars_total),
+            dollars_interval: cell.interval(|row| row.dollars_total),
+        })
+        .collect();
+    let heading = format!("{}: cost against violations, mean of {} runs", study.name, cells[0].rows.len());
+    report.figure(
+        &format!("{}-cost.svg", study.name),
+        "Total dollars against the share of violating users, with 95 % intervals where there are ten runs or more. \
+         Below and to the left is better.",
+        figures::cost_against_violations(&heading, &outcomes),
     );
 }
 

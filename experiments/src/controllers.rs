@@ -4,17 +4,34 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use tidegate_autoscalers::{Catalog, NamedController};
+use tidegate_autoscalers::combined::{self, Forecasters};
+use tidegate_autoscalers::{Catalog, NamedController, aws};
+use tidegate_forecast::SeasonalNaive;
 
 use crate::cli::Choice;
+use crate::forecasters;
+use crate::scenarios::Study;
 
 /// Run unless others are named; the first is the baseline of the differences.
 pub const DEFAULT: [&str; 6] =
     ["fixed", "threshold", "metric_vote", "multi_dimensional", "queue_depth", "square_root_staffing"];
 
-/// Every kind that there is. Controllers of other crates join here.
+/// Every kind that there is. Controllers of other crates join here. Forecasters know nothing before the run.
 pub fn catalog() -> Catalog {
-    Catalog::rules()
+    complete(forecasters::without_history())
+}
+
+/// The same for the runs of one study: forecasters have seen its training days.
+pub fn catalog_for(study: &Study) -> Catalog {
+    complete(forecasters::of_study(study))
+}
+
+fn complete(forecasters: Forecasters) -> Catalog {
+    let rules = Catalog::rules();
+    rules
+        .clone()
+        .with(combined::kind(rules, forecasters))
+        .with(aws::predictive_kind(|needs| Box::new(SeasonalNaive::day(needs.step_seconds))))
 }
 
 /// The controllers that were asked for, in the order of the report: those of the user's file behind those of the

@@ -12,6 +12,10 @@ use tidegate_stats::interval::Interval;
 
 use crate::report::number;
 
+pub use tuning::{Change, Course, before_and_after, searches};
+
+mod tuning;
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Okabe and Ito's palette without yellow, which is too pale for lines on white.
@@ -49,6 +53,8 @@ pub struct World {
     pub title: String,
     /// Length of a tick.
     pub tick_seconds: f64,
+    /// When the first tick begins, after the start of the run.
+    pub start_hours: f64,
     /// Users a second in each tick.
     pub users_per_second: Vec<f64>,
     /// The least replicas that meet the service level in each tick, if that is known.
@@ -89,8 +95,12 @@ pub fn over_time(world: &World, lanes: &[Lane]) -> String {
     let (width, head, row_height, foot) = (1080, 62, 104, 46);
     render(width, head + rows * row_height + foot, |root| {
         title(&root, &world.title)?;
-        let hours = world.users_per_second.len() as f64 * world.tick_seconds / 3600.0;
-        let shown = |series: &[f64]| thinned(series, world.tick_seconds);
+        let start = world.start_hours;
+        let hours = start..start + world.users_per_second.len() as f64 * world.tick_seconds / 3600.0;
+        let shown = |series: &[f64]| -> Vec<(f64, f64)> {
+            let points = thinned(series, world.tick_seconds);
+            points.into_iter().map(|(hour, value)| (start + hour, value)).collect()
+        };
         let highest = |series: &[f64]| shown(series).iter().map(|(_, value)| *value).fold(1.0, f64::max);
         let needed_most = world.demand.as_deref().map(highest);
         let ready_most =
@@ -115,14 +125,15 @@ pub fn over_time(world: &World, lanes: &[Lane]) -> String {
                 match (lane, column) {
                     (None, _) => {
                         let most = world.users_per_second.iter().copied().fold(0.0, f64::max) * 1.1;
-                        let mut chart = panel_chart(&panel, feet, hours, 0.0..most.max(1e-9), is_last)?;
+                        let mut chart =
+                            panel_chart(&panel, feet, hours.clone(), 0.0..most.max(1e-9), is_last)?;
                         let area = AreaSeries::new(shown(&world.users_per_second), 0.0, GREY.mix(0.25));
                         chart.draw_series(area.border_style(GREY))?;
                         caption(&panel, "load (users/s)", GREY)?;
                     }
                     (Some((lane, color)), 0) => {
                         let range = 0.0..ready_max * 1.1;
-                        let mut chart = panel_chart(&panel, feet, hours, range, is_last)?;
+                        let mut chart = panel_chart(&panel, feet, hours.clone(), range, is_last)?;
                         let inside = shown(&lane.ready)
                             .into_iter()
                             .map(|(hour, ready)| (hour, ready.min(ready_max * 1.1)));
@@ -143,8 +154,8 @@ pub fn over_time(world: &World, lanes: &[Lane]) -> String {
                         let range = (latency_min..latency_max)
                             .log_scale()
                             .with_key_points(decades(latency_min, latency_max));
-                        let mut chart = panel_chart(&panel, feet, hours, range, is_last)?;
-                        let bound = [(0.0, world.bound_seconds), (hours, world.bound_seconds)];
+                        let mut chart = panel_chart(&panel, feet, hours.clone(), range, is_last)?;
+                        let bound = [(hours.start, world.bound_seconds), (hours.end, world.bound_seconds)];
                         chart.draw_series(LineSeries::new(bound, GREY.stroke_width(1)))?;
                         // A gap in the latency is a gap in the line.
                         let points = shown(&lane.latency_seconds);
@@ -311,7 +322,7 @@ type Chart<'a, 'b, X, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>;
 fn panel_chart<'a, 'b, R>(
     panel: &'a Area<'b>,
     feet: u32,
-    hours: f64,
+    hours: std::ops::Range<f64>,
     range: R,
     is_last: bool,
 ) -> Result<Chart<'a, 'b, plotters::coord::types::RangedCoordf64, R::CoordDescType>, Box<dyn std::error::Error>>
@@ -325,7 +336,7 @@ where
         .margin_left(4)
         .x_label_area_size(feet)
         .y_label_area_size(56)
-        .build_cartesian_2d(0.0..hours, range)?;
+        .build_cartesian_2d(hours, range)?;
     let mut mesh = chart.configure_mesh();
     mesh.light_line_style(TRANSPARENT)
         .bold_line_style(PALE)
@@ -527,6 +538,7 @@ mod tests {
         let world = World {
             title: "diurnal".into(),
             tick_seconds: 15.0,
+            start_hours: 0.0,
             users_per_second: vec![0.0; 40],
             demand: None,
             bound_seconds: 0.5,

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use rayon::prelude::*;
 use tidegate_autoscalers::{Catalog, NamedController};
-use tidegate_core::{Replicas, Seed, Split};
+use tidegate_core::{Bounds, Replicas, Seed, Split};
 use tidegate_sim::fluid::FluidPlant;
 use tidegate_sim::run;
 
@@ -14,8 +14,7 @@ const N_TRIED: u32 = 6;
 
 /// The size of least mean total cost over at most `n_worlds` training worlds, on the fluid engine.
 ///
-/// Sizes grow by half until the cost is twice the least; around the best of them ever finer steps are tried, down to
-/// single replicas. That finds the least where cost falls and then rises, as queueing costs do.
+/// [`search`] finds the least where cost falls and then rises, as queueing costs do.
 ///
 /// # Errors
 /// If there is no training world, or the first pool cannot be held at a fixed size.
@@ -31,7 +30,7 @@ pub fn best(study: &Study, catalog: &Catalog, n_worlds: u64) -> anyhow::Result<R
         })
         .collect();
     let facts = study.scenario().facts();
-    let mut cost = |replicas: Replicas| -> anyhow::Result<(f64, Replicas)> {
+    let mut cost = |replicas: Replicas| -> anyhow::Result<f64> {
         let fixed = NamedController::of_kind("fixed").with("replicas", i64::from(replicas));
         let charges = plants
             .par_iter_mut()
@@ -43,10 +42,22 @@ pub fn best(study: &Study, catalog: &Catalog, n_worlds: u64) -> anyhow::Result<R
                 Ok(charge.instances + charge.energy + charge.penalty)
             })
             .collect::<anyhow::Result<Vec<f64>>>()?;
-        Ok((charges.iter().sum(), replicas))
+        Ok(charges.iter().sum())
     };
 
-    let bounds = facts.pools[0].bounds;
+    search(facts.pools[0].bounds, &mut cost)
+}
+
+/// The size of least cost. Sizes grow by half until the cost is twice the least; around the best of them ever finer
+/// steps are tried, down to single replicas.
+///
+/// # Errors
+/// Those of `cost`.
+pub fn search(
+    bounds: Bounds,
+    mut cost: impl FnMut(Replicas) -> anyhow::Result<f64>,
+) -> anyhow::Result<Replicas> {
+    let mut cost = |replicas: Replicas| anyhow::Ok((cost(replicas)?, replicas));
     let mut tried = vec![cost(bounds.replicas_min.max(1))?];
     while let Some(&(last, replicas)) = tried.last()
         && replicas < bounds.replicas_max

@@ -30,6 +30,9 @@ pub struct Manifest {
     pub seeds: u64,
     /// The controller to which differences are taken; empty where none is.
     pub baseline: String,
+    /// SHA-256 of the file that fixed a protocol before any evaluation seed was run, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
     /// Hash of everything each scenario was made of, by name.
     pub scenarios: BTreeMap<String, String>,
     /// Parameters of each controller in each scenario, without the defaults.
@@ -61,6 +64,7 @@ impl Manifest {
             engine: choice.engine.name().into(),
             seeds: choice.seeds,
             baseline: baseline.into(),
+            protocol: None,
             scenarios: studies.iter().map(|study| (study.name.clone(), study.hash.clone())).collect(),
             controllers: studies.iter().map(|study| (study.name.clone(), parameters(study))).collect(),
         }

@@ -7,6 +7,7 @@
 //! folder hides itself from git; wall times never leave it except for `timings.csv`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,6 +64,52 @@ pub fn hash(parts: &[&[u8]]) -> String {
 pub fn program_hash() -> anyhow::Result<String> {
     let path = std::env::current_exe().context("where this program is")?;
     Ok(hash(&[&fs::read(&path).with_context(|| path.display().to_string())?]))
+}
+
+/// SHA-256 of a file's bytes in hexadecimal, as `sha256sum` prints it.
+pub fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let mut text = String::with_capacity(2 * digest.len());
+    for byte in digest {
+        write!(text, "{byte:02x}").expect("a string takes all");
+    }
+    text
+}
+
+/// Runs that are asked for one by one, because what is asked next depends on what came before; each on disk as soon
+/// as it is finished, in the same file as those of [`run_all`].
+///
+/// Whoever asks again in the same order gets what is on disk, and so goes on where it was.
+pub struct Journal<R> {
+    store: Store,
+    done: BTreeMap<String, Finished<R>>,
+}
+
+impl<R: Serialize + DeserializeOwned + Clone> Journal<R> {
+    /// What is on disk; until this is dropped nobody else can write there.
+    ///
+    /// # Errors
+    /// If `out` cannot be written, or another process is writing there.
+    pub fn open(out: &Path) -> anyhow::Result<Self> {
+        let (store, done) = Store::open(&out.join("partial"))?;
+        Ok(Self { store, done })
+    }
+
+    /// The result of this name, from disk if it was made of the same things.
+    ///
+    /// # Errors
+    /// If it panicked, or cannot be written.
+    pub fn get_or_run(&self, name: &str, hash: &str, work: impl FnOnce() -> R) -> anyhow::Result<R> {
+        if let Some(finished) = self.done.get(name).filter(|finished| finished.hash == hash) {
+            return Ok(finished.result.clone());
+        }
+        let begun = Instant::now();
+        let result = caught(name, work)?;
+        let elapsed_seconds = begun.elapsed().as_secs_f64();
+        let finished = Finished { run: name.to_owned(), hash: hash.to_owned(), elapsed_seconds, result };
+        self.store.append(&finished)?;
+        Ok(finished.result)
+    }
 }
 
 /// Runs what is not yet on disk, and gives all results in the order of `jobs`.
@@ -285,6 +332,21 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_answers_from_disk_what_was_made_of_the_same_things() {
+        let out = fresh();
+        let ask = |name: &str, hash: &str, value: f64| {
+            let journal = Journal::<f64>::open(out.path()).expect("it is free");
+            journal.get_or_run(name, hash, || value).expect("it runs")
+        };
+        assert_eq!(ask("a", "x", 1.0), 1.0);
+        assert_eq!(ask("a", "x", 2.0), 1.0);
+        assert_eq!(ask("a", "y", 3.0), 3.0);
+        // Lines of another kind of run in the same file are nobody's here.
+        run_all(out.path(), &jobs(3), 1, &|seed| vec![*seed]).expect("they run");
+        assert_eq!(ask("a", "y", 4.0), 3.0);
+    }
+
+    #[test]
     fn two_processes_do_not_write_into_one_folder() {
         let out = fresh();
         let _held = Store::open::<f64>(&out.path().join("partial")).expect("it is free");
@@ -296,5 +358,7 @@ mod tests {
     fn hashes_tell_parts_apart() {
         assert_ne!(hash(&[b"ab", b"c"]), hash(&[b"a", b"bc"]));
         assert_eq!(hash(&[b"ab"]).len(), 32);
+        // FIPS 180-2, appendix B.1.
+        assert!(sha256(b"abc").starts_with("ba7816bf8f01cfea414140de5dae2223"));
     }
 }

@@ -28,6 +28,9 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("noisy-sensors.toml", include_str!("../../envs/scenarios/noisy-sensors.toml")),
     ("faults.toml", include_str!("../../envs/scenarios/faults.toml")),
     ("retry-storm.toml", include_str!("../../envs/scenarios/retry-storm.toml")),
+    ("vertical.toml", include_str!("../../envs/scenarios/vertical.toml")),
+    ("warm-pool.toml", include_str!("../../envs/scenarios/warm-pool.toml")),
+    ("memory-bound.toml", include_str!("../../envs/scenarios/memory-bound.toml")),
 ];
 
 /// So many of the built-in scenarios run unless others are chosen.
@@ -110,7 +113,32 @@ impl Study {
             Worlds::Seeds(scenario) => set(scenario),
             Worlds::Days { training, evaluation } => training.iter_mut().chain(evaluation).for_each(set),
         }
-        self.tuned_on = Some(tuned_on.to_owned());
+        self.say_tuned(tuned_on);
+    }
+
+    /// Puts these tables of parameters, by kind, over the scenario's own in all worlds.
+    pub fn set_tuned(&mut self, controllers: &toml::Table, tuned_on: &str) {
+        let set = |scenario: &mut Arc<Scenario>| {
+            for (kind, tuned) in controllers {
+                let own = Arc::make_mut(scenario)
+                    .controllers
+                    .entry(kind)
+                    .or_insert_with(|| toml::Table::new().into());
+                if let (Some(own), Some(tuned)) = (own.as_table_mut(), tuned.as_table()) {
+                    own.extend(tuned.clone());
+                }
+            }
+        };
+        match &mut self.worlds {
+            Worlds::Seeds(scenario) => set(scenario),
+            Worlds::Days { training, evaluation } => training.iter_mut().chain(evaluation).for_each(set),
+        }
+        self.say_tuned(tuned_on);
+    }
+
+    fn say_tuned(&mut self, tuned_on: &str) {
+        let before = self.tuned_on.take().map_or_else(String::new, |before| format!("{before}; "));
+        self.tuned_on = Some(before + tuned_on);
     }
 
     /// Days of a trace; the hash and the notes are completed by who read the file.

@@ -180,7 +180,12 @@ impl Cell<'_> {
 
     /// Total dollars minus those of another controller on the same seeds; none below ten seeds.
     pub fn dearer_than(&self, baseline: &Self, level: f64) -> Option<Interval> {
-        paired(&self.dollars(), &baseline.dollars(), level, RESAMPLING)
+        self.more_than(baseline, |row| row.dollars_total, level)
+    }
+
+    /// One column minus that of another controller on the same seeds; none below ten seeds.
+    pub fn more_than(&self, baseline: &Self, of: impl Fn(&RunRow) -> f64, level: f64) -> Option<Interval> {
+        paired(&self.column(&of), &baseline.column(&of), level, RESAMPLING)
     }
 }
 

@@ -46,6 +46,7 @@ const ONE_HOME: &[(&str, &str)] = &[
     ("indicatif", "experiments"),
     ("plotters", "experiments"),
     ("rayon", "experiments"),
+    ("tpe", "experiments"),
 ];
 
 /// What would make a run depend on more than (scenario, seed), as it is spelled after `use std::…` or in full.

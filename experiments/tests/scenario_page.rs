@@ -12,6 +12,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("ServiceConfig", "## `[service]`"),
     ("ClientConfig", "## `[client]`"),
     ("PoolConfig", "## `[[pools]]`"),
+    ("LaunchHookConfig", "### `[pools.launch_hook]`"),
     ("SpotConfig", "### `[pools.spot]`"),
     ("WarmPoolConfig", "### `[pools.warm_pool]`"),
     ("ResourcesConfig", "### `[pools.resources]`"),

@@ -1,8 +1,9 @@
 //! Controllers by name: what there is, with which parameters, and how to build one.
 //!
-//! A controller's parameters come from three places, later ones winning: its documented defaults, the scenario's
-//! table `[controllers.<kind>]`, and what the user's file of controllers says. A rule joins with one line in
-//! [`Catalog::rules`]; controllers of other crates join with [`Catalog::with`].
+//! A controller's parameters come from its documented defaults, from the scenario's table `[controllers.<kind>]` (over
+//! which an experiment may lay what it found by a search), and from what the user's file of controllers says; later
+//! ones win. A rule joins with one line in [`Catalog::rules`]; controllers of other crates join with
+//! [`Catalog::with`].
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use toml::{Table, Value};
 
 use crate::rule::wrong;
 use crate::{
-    fixed, hpa, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing, threshold,
+    autopilot, aws, fixed, hpa, lcp, metric_vote, multi_dimensional, queue_depth, scheduled, spot_mix,
+    square_root_staffing, threshold, vpa,
 };
 
 /// A controller ready to run.
@@ -263,7 +265,16 @@ impl Catalog {
                 Kind::of::<scheduled::Scheduled>(),
                 Kind::of::<queue_depth::QueueDepth>(),
                 Kind::of::<square_root_staffing::SquareRootStaffing>(),
+                Kind::of::<spot_mix::SpotMix>(),
+                Kind::of::<lcp::Lcp>(),
+                Kind::of::<autopilot::Autopilot>(),
+                Kind::of::<vpa::Vpa>(),
                 Kind::of::<hpa::Hpa>(),
+                Kind::of::<aws::AwsGroup>(),
+                Kind::of::<aws::AwsTargetTracking>(),
+                Kind::of::<aws::AwsStep>(),
+                Kind::of::<aws::AwsSimple>(),
+                Kind::of::<aws::EcsTargetTracking>(),
             ],
         }
     }
@@ -298,6 +309,14 @@ impl Catalog {
         facts: &OperatorFacts,
     ) -> Result<BoxedController, FieldError> {
         (self.find(kind)?.build)(parameters, facts)
+    }
+
+    /// Checks parameters as far as that can be done without the facts.
+    ///
+    /// # Errors
+    /// As [`Catalog::build`].
+    pub fn check(&self, kind: &str, parameters: &Table) -> Result<(), FieldError> {
+        (self.find(kind)?.check)(parameters)
     }
 
     /// This controller for one service: `scenario` is [`tidegate_core::Scenario::controllers`], of which the table
@@ -518,7 +537,16 @@ mod tests {
         check::<scheduled::Scheduled>();
         check::<queue_depth::QueueDepth>();
         check::<square_root_staffing::SquareRootStaffing>();
+        check::<spot_mix::SpotMix>();
+        check::<lcp::Lcp>();
+        check::<autopilot::Autopilot>();
+        check::<vpa::Vpa>();
         check::<hpa::Hpa>();
+        check::<aws::AwsGroup>();
+        check::<aws::AwsTargetTracking>();
+        check::<aws::AwsStep>();
+        check::<aws::AwsSimple>();
+        check::<aws::EcsTargetTracking>();
     }
 
     #[test]
@@ -601,7 +629,7 @@ mod tests {
         read(
             "[[controllers]]\nname = \"a\"\nkind = \"treshold\"\n",
             &expect![[
-                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `hpa`, but is "treshold""#
+                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, `hpa`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, but is "treshold""#
             ]],
         );
         read(
@@ -676,7 +704,7 @@ mod tests {
         check(
             "[treshold]\nhigh = 0.7",
             &expect![[
-                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `hpa`, but is "treshold""#
+                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, `hpa`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, but is "treshold""#
             ]],
         );
         check("threshold = 3", &expect!["`controllers.threshold` must be a table of parameters, but is 3"]);

@@ -15,9 +15,14 @@
 //! # Ok::<(), tidegate_core::locate::FieldError>(())
 //! ```
 
+pub mod autopilot;
+pub mod aws;
 pub mod catalog;
+pub mod combined;
 pub mod fixed;
 pub mod hpa;
+mod inner;
+pub mod lcp;
 pub mod metric_vote;
 pub mod multi_dimensional;
 pub mod queue_depth;
@@ -25,10 +30,12 @@ mod rule;
 pub mod scheduled;
 mod service_time;
 mod signal;
+pub mod spot_mix;
 pub mod square_root_staffing;
 #[doc(hidden)]
 pub mod testing;
 pub mod threshold;
+pub mod vpa;
 
 pub use catalog::{
     About, BoxedController, Catalog, Kind, NamedController, Parameter, Rule, Search, effective_parameters,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_core::locate::FieldError;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason, Replicas};
 
-use crate::catalog::{About, Parameter, Rule};
+use crate::catalog::{About, Parameter, Rule, Search};
 use crate::rule::{ActingPool, Cooldown, StepSize, Window, band, not_negative, positive, remembered, wrong};
 use crate::signal::{Metric, Signal};
 
@@ -25,6 +25,7 @@ use crate::signal::{Metric, Signal};
 pub struct Parameters {
     pub pool: Option<String>,
     pub policies: Vec<Policy>,
+    pub thresholds_scale: f64,
     pub step: Replicas,
     pub step_share: f64,
     pub cooldown_seconds: f64,
@@ -88,6 +89,7 @@ impl Default for Parameters {
                 policy(Metric::LatencyP95PerBound, 0.8, 0.4),
                 policy(Metric::QueuePerReplica, 1.0, 0.1),
             ],
+            thresholds_scale: 1.0,
             step: 1,
             step_share: 0.0,
             cooldown_seconds: 300.0,
@@ -127,21 +129,27 @@ impl Rule for MetricVote {
         parameters: &[
             Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
             Parameter::new("policies", "", "(the three policies below)", "Who votes; see below."),
-            Parameter::new("step", "replicas", "1", "How far one step goes."),
+            Parameter::new("thresholds_scale", "1", "1.0", "Factor on `high` and `low` of every policy.")
+                .searched(Search::Log { low: 0.4, high: 1.6 }),
+            Parameter::new("step", "replicas", "1", "How far one step goes.")
+                .searched(Search::Count { low: 1, high: 20 }),
             Parameter::new(
                 "step_share",
                 "1",
                 "0.0",
                 "The same as a share of the declared count; the larger counts.",
-            ),
-            Parameter::new("cooldown_seconds", "s", "300.0", "Wait after any step before the next one."),
+            )
+            .searched(Search::Linear { low: 0.0, high: 0.5 }),
+            Parameter::new("cooldown_seconds", "s", "300.0", "Wait after any step before the next one.")
+                .searched(Search::Log { low: 15.0, high: 1800.0 }),
             Parameter::new(
                 "stale_seconds",
                 "s",
                 "300.0",
                 "A metric without a value younger than this has no data.",
             ),
-            Parameter::new("period_seconds", "s", "60.0", "How often it decides."),
+            Parameter::new("period_seconds", "s", "60.0", "How often it decides.")
+                .searched(Search::Log { low: 15.0, high: 300.0 }),
         ],
     };
 
@@ -159,6 +167,7 @@ impl Rule for MetricVote {
             }
         }
         positive(&[
+            ("thresholds_scale", parameters.thresholds_scale),
             ("period_seconds", parameters.period_seconds),
             ("stale_seconds", parameters.stale_seconds),
         ])?;
@@ -178,7 +187,9 @@ impl Rule for MetricVote {
             };
             let window = Window::new(policy.period_seconds, parameters.stale_seconds, facts.scrape_seconds);
             let sorted = Vec::with_capacity(window.capacity());
-            Ok(Voter { policy: policy.clone(), signal, window, sorted, value: None })
+            let scale = parameters.thresholds_scale;
+            let policy = Policy { high: scale * policy.high, low: scale * policy.low, ..policy.clone() };
+            Ok(Voter { policy, signal, window, sorted, value: None })
         };
         Ok(Self {
             pool,
@@ -303,6 +314,27 @@ mod tests {
         desk.see(scrape);
         let decision = desk.decide(&mut *controller);
         expected.assert_eq(&format!("{} {}", decision.targets[0].wanted, decision.reason));
+    }
+
+    /// With everything at half its threshold, halved thresholds vote as whole ones do on what is seen now.
+    #[test]
+    fn a_scale_moves_every_threshold_alike() {
+        let scaled = "thresholds_scale = 0.5\n";
+        check(
+            &[scaled, CPU, MEMORY],
+            [0.41, 0.43, 0.0],
+            &expect!["5 majority for more (out 2.000, in 0.000, of 2.000)"],
+        );
+        check(
+            &[scaled, CPU, MEMORY],
+            [0.39, 0.42, 0.0],
+            &expect!["4 no majority (out 0.000, in 0.000, of 2.000)"],
+        );
+        check(
+            &[scaled, CPU, MEMORY],
+            [0.24, 0.24, 0.0],
+            &expect!["3 majority for fewer (out 0.000, in 2.000, of 2.000)"],
+        );
     }
 
     #[test]

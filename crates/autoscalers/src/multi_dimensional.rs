@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_core::locate::FieldError;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason, Replicas};
 
-use crate::catalog::{About, Parameter, Rule};
+use crate::catalog::{About, Parameter, Rule, Search};
 use crate::rule::{ActingPool, Cooldown, Window, not_negative, positive, remembered, round_up, share, wrong};
 use crate::signal::{Metric, Signal};
 
@@ -43,6 +43,7 @@ const METRICS: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Network, Metr
 #[allow(missing_docs)] // each is documented where users read it, in `ABOUT`
 pub struct Parameters {
     pub pool: Option<String>,
+    pub targets_scale: f64,
     pub score: f64,
     pub step_out_max: Replicas,
     pub step_in_max: Replicas,
@@ -75,6 +76,7 @@ impl Default for Parameters {
     fn default() -> Self {
         Self {
             pool: None,
+            targets_scale: 1.0,
             score: 0.3,
             step_out_max: 5,
             step_in_max: 3,
@@ -115,46 +117,62 @@ impl Rule for MultiDimensional {
         source: "source document, MultiDimensionalAutoScaler",
         parameters: &[
             Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
-            Parameter::new("score", "1", "0.3", "Score from which it acts."),
-            Parameter::new("step_out_max", "replicas", "5", "Replicas added at a score of 1."),
-            Parameter::new("step_in_max", "replicas", "3", "Replicas removed at a score of −1."),
+            Parameter::new(
+                "targets_scale",
+                "1",
+                "1.0",
+                "Factor on the target of every dimension; the bands stay as wide.",
+            )
+            .searched(Search::Log { low: 0.4, high: 1.2 }),
+            Parameter::new("score", "1", "0.3", "Score from which it acts.")
+                .searched(Search::Linear { low: 0.1, high: 0.9 }),
+            Parameter::new("step_out_max", "replicas", "5", "Replicas added at a score of 1.")
+                .searched(Search::Count { low: 1, high: 20 }),
+            Parameter::new("step_in_max", "replicas", "3", "Replicas removed at a score of −1.")
+                .searched(Search::Count { low: 1, high: 20 }),
             Parameter::new(
                 "offsets",
                 "",
                 "false",
                 "Whether an idle dimension offsets a busy one, as in the source document's sketch.",
-            ),
+            )
+            .searched(Search::Switch),
             Parameter::new(
                 "counts_starting",
                 "",
                 "true",
                 "Whether replicas that are starting are expected to share the load.",
-            ),
+            )
+            .searched(Search::Switch),
             Parameter::new(
                 "cooldown_out_seconds",
                 "s",
                 "300.0",
                 "Wait after any step before the next one out.",
-            ),
+            )
+            .searched(Search::Log { low: 15.0, high: 1800.0 }),
             Parameter::new(
                 "cooldown_in_seconds",
                 "s",
                 "300.0",
                 "Wait after any step before the next one in.",
-            ),
+            )
+            .searched(Search::Log { low: 15.0, high: 1800.0 }),
             Parameter::new(
                 "window_seconds",
                 "s",
                 "60.0",
                 "Utilizations are averaged over this time, from the newest scrape back.",
-            ),
+            )
+            .searched(Search::Log { low: 15.0, high: 900.0 }),
             Parameter::new(
                 "stale_seconds",
                 "s",
                 "300.0",
                 "A dimension without a scrape younger than this is left out.",
             ),
-            Parameter::new("period_seconds", "s", "60.0", "How often it decides."),
+            Parameter::new("period_seconds", "s", "60.0", "How often it decides.")
+                .searched(Search::Log { low: 15.0, high: 300.0 }),
             Parameter::new(
                 "cpu",
                 "1",
@@ -189,12 +207,18 @@ impl Rule for MultiDimensional {
                 (&format!("{name}.target"), dimension.target),
                 (&format!("{name}.threshold"), dimension.threshold),
             ])?;
+            if parameters.targets_scale * dimension.target > 1.0 {
+                let problem =
+                    format!("must leave `{name}.target` at most 1, but is {}", parameters.targets_scale);
+                return Err(wrong("targets_scale", problem));
+            }
         }
         if parameters.dimensions().iter().all(|dimension| dimension.weight == 0.0) {
             return Err(wrong("cpu.weight", "must be positive for some dimension, but all are 0"));
         }
         share(&[("score", parameters.score)])?;
         positive(&[
+            ("targets_scale", parameters.targets_scale),
             ("period_seconds", parameters.period_seconds),
             ("stale_seconds", parameters.stale_seconds),
         ])?;
@@ -212,7 +236,10 @@ impl Rule for MultiDimensional {
             pool,
             signals: METRICS.map(|metric| Signal::new(metric, pool, facts)),
             windows: [window.clone(), window.clone(), window.clone(), window],
-            dimensions: parameters.dimensions(),
+            dimensions: parameters.dimensions().map(|dimension| Dimension {
+                target: parameters.targets_scale * dimension.target,
+                ..dimension
+            }),
             cooldown: Cooldown::new(parameters.cooldown_out_seconds, parameters.cooldown_in_seconds),
             parameters: parameters.clone(),
             last: [None; 4],
@@ -346,6 +373,22 @@ mod tests {
         desk.see(scrape(seen));
         let decision = desk.decide(&mut *controller);
         expected.assert_eq(&format!("{} {}", decision.targets[0].wanted, decision.reason));
+    }
+
+    /// Targets 0.35, 0.4, 0.3, 0.25; the bands are as wide as ever.
+    #[test]
+    fn a_scale_moves_every_target_alike() {
+        let scaled = "targets_scale = 0.5";
+        check(
+            scaled,
+            [0.46, 0.4, 0.3, 0.25],
+            &expect!["12 scale out: cpu (score 0.400, thresholds above target 1.100)"],
+        );
+        check(
+            scaled,
+            [0.44, 0.4, 0.3, 0.25],
+            &expect!["10 within the bands: cpu (score 0.000, thresholds above target 0.900)"],
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! As many replicas as the backlog needs: so much backlog for each, or all of it drained in a given time.
 //!
-//! n = max(⌈B / b⌉, ⌈(λ + Q/T) S / c⌉) − other pools' replicas
+//! n = max(⌈B / b⌉, ⌈Q S / (L c)⌉, ⌈(λ + Q/T) S / c⌉) − other pools' replicas
 //!
 //! | symbol | word | unit |
 //! | --- | --- | --- |
@@ -8,23 +8,29 @@
 //! | b | `backlog_per_replica` | 1 |
 //! | Q | attempts waiting | 1 |
 //! | λ | attempts received | 1/s |
+//! | L | `acceptable_latency_seconds` | s |
 //! | T | `drain_seconds` | s |
 //! | S | service time, measured as busy slots over throughput | s |
 //! | c | slots of one replica | 1 |
 //!
-//! The first term is what KEDA and AWS's backlog per instance do (`ceil(value / target)`, an average value of an
-//! external metric). Whether requests in service count depends on the queue: `RabbitMQ`'s and Kafka's triggers count
-//! what is not yet acknowledged, SQS's only what waits. If only the waiting count, an empty queue asks for nobody,
-//! however busy the fleet is. The second term keeps up with the arrivals and works the backlog off in time T. A count
-//! is an absolute target, so what is starting is part of it. Scale-in is held back to the largest count of the last
-//! `scale_in_window_seconds`, as the Kubernetes autoscaler behind KEDA does.
+//! The first term is what KEDA does (`ceil(value / target)`, an average value of an external metric). Whether requests in
+//! service count depends on the queue: `RabbitMQ`'s and Kafka's triggers count what is not yet acknowledged, SQS's only
+//! what waits. If only the waiting count, an empty queue asks for nobody, however busy the fleet is. The second is AWS's
+//! acceptable backlog per instance, latency over the time that an instance takes for a message (EC2 Auto Scaling user
+//! guide, "Scaling based on Amazon SQS": 10 s / 0.1 s = 100; 1500 messages want 15 instances), with that time, S / c,
+//! measured here and not given. It asks for nobody when nothing waits, as there. The third keeps up with the arrivals
+//! and works the backlog off in time T. A count is an absolute target, so what is starting is part of it. Scale-in is
+//! held back to the largest count of the last `scale_in_window_seconds`, as the Kubernetes autoscaler behind KEDA does.
+//!
+//! **Zero.** Where the least fleet is none, an empty queue means no replicas, and the first attempt that waits brings one
+//! back; before the service time was ever measured that one is woken as by an activator, and the decision is a fallback.
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::locate::FieldError;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason};
 
-use crate::catalog::{About, Parameter, Rule};
-use crate::rule::{ActingPool, Stabiliser, Window, positive, remembered, round_up};
+use crate::catalog::{About, Parameter, Rule, Search};
+use crate::rule::{ActingPool, Stabiliser, Window, is_at_zero, positive, remembered, round_up};
 use crate::service_time::ServiceTime;
 use crate::signal::{Metric, Signal};
 
@@ -36,6 +42,8 @@ pub struct Parameters {
     pub pool: Option<String>,
     pub backlog_per_replica: Option<f64>,
     pub counts_in_service: bool,
+    pub external: Option<String>,
+    pub acceptable_latency_seconds: Option<f64>,
     pub drain_seconds: Option<f64>,
     pub service_half_life_seconds: f64,
     pub scale_in_window_seconds: f64,
@@ -50,6 +58,8 @@ impl Default for Parameters {
             pool: None,
             backlog_per_replica: None,
             counts_in_service: true,
+            external: None,
+            acceptable_latency_seconds: None,
             drain_seconds: None,
             service_half_life_seconds: 1800.0,
             scale_in_window_seconds: 300.0,
@@ -70,6 +80,7 @@ pub struct QueueDepth {
     service_time: ServiceTime,
     stabiliser: Stabiliser,
     backlog_per_replica: Option<f64>,
+    acceptable_latency_seconds: Option<f64>,
     drain_seconds: Option<f64>,
     period_seconds: f64,
 }
@@ -86,47 +97,67 @@ impl Rule for QueueDepth {
             Parameter::new(
                 "backlog_per_replica",
                 "1",
-                "(one replica's slots, if no `drain_seconds`; else not used)",
+                "(one replica's slots, if neither of the times below is set; else not used)",
                 "Backlog that one replica should have.",
-            ),
+            )
+            .searched(Search::Log { low: 0.3, high: 30.0 }),
             Parameter::new(
                 "counts_in_service",
                 "",
                 "true",
                 "Whether what is in service belongs to the backlog.",
+            )
+            .searched(Search::Switch),
+            Parameter::new(
+                "external",
+                "",
+                "(not used)",
+                "External metric that is taken for the backlog and for what waits.",
+            ),
+            Parameter::new(
+                "acceptable_latency_seconds",
+                "s",
+                "(not used)",
+                "Time in which a replica should be through with its share of what waits; the larger demand counts.",
             ),
             Parameter::new(
                 "drain_seconds",
                 "s",
                 "(not used)",
                 "Time in which the queue should be gone while arrivals go on; the larger demand counts.",
-            ),
+            )
+            .searched(Search::Log { low: 10.0, high: 3600.0 }),
             Parameter::new(
                 "service_half_life_seconds",
                 "s",
                 "1800.0",
                 "Half-life of a sample in the measured service time.",
-            ),
+            )
+            .searched(Search::Log { low: 300.0, high: 7200.0 }),
             Parameter::new(
                 "scale_in_window_seconds",
                 "s",
                 "300.0",
                 "Scale-in goes no lower than the largest demand of this time.",
-            ),
+            )
+            .searched(Search::Log { low: 15.0, high: 1800.0 }),
             Parameter::new(
                 "window_seconds",
                 "s",
                 "0.0",
                 "Backlog, queue and rate are averaged over this time; 0 takes the newest scrape.",
-            ),
+            )
+            .searched(Search::Log { low: 15.0, high: 600.0 }),
             Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds."),
-            Parameter::new("period_seconds", "s", "15.0", "How often it decides."),
+            Parameter::new("period_seconds", "s", "15.0", "How often it decides.")
+                .searched(Search::Log { low: 15.0, high: 120.0 }),
         ],
     };
 
     fn check(parameters: &Parameters) -> Result<(), FieldError> {
         for (name, value) in [
             ("backlog_per_replica", parameters.backlog_per_replica),
+            ("acceptable_latency_seconds", parameters.acceptable_latency_seconds),
             ("drain_seconds", parameters.drain_seconds),
         ] {
             positive(&[(name, value.unwrap_or(1.0))])?;
@@ -148,17 +179,24 @@ impl Rule for QueueDepth {
         let watch = |metric| (Signal::new(metric, pool, facts), window.clone());
         let slots = f64::from(pool.facts(facts).concurrency);
         let in_backlog = if parameters.counts_in_service { Metric::Concurrency } else { Metric::QueueLength };
+        let (backlog, queue) = match &parameters.external {
+            None => (watch(in_backlog), watch(Metric::QueueLength)),
+            Some(name) => {
+                let queue = (Signal::external(name, pool, facts)?, window.clone());
+                (queue.clone(), queue)
+            }
+        };
+        let needs_default =
+            parameters.drain_seconds.is_none() && parameters.acceptable_latency_seconds.is_none();
         Ok(Self {
             pool,
-            backlog: watch(in_backlog),
-            queue: watch(Metric::QueueLength),
+            backlog,
+            queue,
             rate: watch(Metric::RequestsPerSecond),
             service_time: ServiceTime::new(parameters.service_half_life_seconds, facts),
             stabiliser: Stabiliser::new(parameters.scale_in_window_seconds, parameters.period_seconds),
-            backlog_per_replica: parameters.backlog_per_replica.or(match parameters.drain_seconds {
-                None => Some(slots),
-                Some(_) => None,
-            }),
+            backlog_per_replica: parameters.backlog_per_replica.or(needs_default.then_some(slots)),
+            acceptable_latency_seconds: parameters.acceptable_latency_seconds,
             drain_seconds: parameters.drain_seconds,
             period_seconds: parameters.period_seconds,
         })
@@ -190,23 +228,41 @@ impl Controller for QueueDepth {
                     self.pool.others(observation).map(|(_, pool)| f64::from(pool.declared)).sum();
                 round_up(backlog / per_replica - others)
             });
-        let by_drain = self.drain_seconds.and_then(|seconds| {
-            let rate = self.rate.1.mean(now)? + self.queue.1.mean(now)? / seconds;
-            let slots = rate * self.service_time.seconds()?;
+        let (rate, waiting) = (self.rate.1.mean(now), self.queue.1.mean(now));
+        // So many slots busy with this much work a second, less what the other pools have.
+        let staffed = |requests_per_second: f64| {
+            let slots = requests_per_second * self.service_time.seconds()?;
             let others: f64 = self
                 .pool
                 .others(observation)
                 .map(|(index, pool)| f64::from(pool.declared) * self.service_time.concurrency(index))
                 .sum();
             Some(round_up((slots - others) / self.service_time.concurrency(self.pool.index())))
-        });
+        };
+        let by_latency = self.acceptable_latency_seconds.and_then(|seconds| staffed(waiting? / seconds));
+        let by_drain = self.drain_seconds.and_then(|seconds| staffed(rate? + waiting? / seconds));
+        let somebody_waits = waiting.is_some_and(|waiting| waiting > 0.0);
+        let is_asleep = is_at_zero(observation);
         // The larger of those that can be told; an `Option` that is none is less than any other.
-        let Some(needed) = by_backlog.max(by_drain) else {
+        let Some(mut needed) = by_backlog.max(by_latency).max(by_drain) else {
+            if is_asleep && (somebody_waits || rate.is_some_and(|rate| rate > 0.0)) {
+                return self.pool.activate(observation);
+            }
             return self.pool.hold(observation, "no backlog or service time yet");
         };
+        if is_asleep && somebody_waits {
+            needed = needed.max(1);
+        }
         let declared = self.pool.status(observation).declared;
         let wanted = self.stabiliser.settle(now, declared, needed);
-        let reason = Reason::new(if by_drain > by_backlog { "time to drain" } else { "backlog" })
+        let what = if by_drain > by_backlog.max(by_latency) {
+            "time to drain"
+        } else if by_latency > by_backlog {
+            "acceptable latency"
+        } else {
+            "backlog"
+        };
+        let reason = Reason::new(what)
             .with("backlog", self.backlog.1.mean(now).unwrap_or(f64::NAN))
             .with("needed", f64::from(needed));
         self.pool.decide(observation, wanted, reason)
@@ -272,6 +328,53 @@ mod tests {
         check(&format!("{at_once}drain_seconds = 60"), &[calm, jam], &expect!["3 4"]);
         check(&format!("{at_once}drain_seconds = 10"), &[calm, jam], &expect!["3 6"]);
         check(&format!("{at_once}drain_seconds = 10"), &[jam], &expect!["4?"]);
+    }
+
+    /// The example of the AWS user guide: 1500 messages, 0.1 s each, 10 s acceptable: 15 instances. An instance of 4
+    /// slots takes 0.1 s a message where one slot takes 0.4 s.
+    #[test]
+    fn the_acceptable_backlog_is_that_of_aws() {
+        let calm = Scrape {
+            requests_per_second: Some(24.0),
+            errors_per_second: Some(0.0),
+            cpu_utilization: Some(0.6),
+            ..backlog(0.0, 9.6)
+        };
+        let jam = |waiting| Scrape { queue_length: Some(waiting), cpu_utilization: None, ..calm };
+        let at_once = "scale_in_window_seconds = 0\nacceptable_latency_seconds = 10";
+        check(at_once, &[calm, jam(1500.0), jam(1501.0), jam(100.0)], &expect!["1 15 16 1"]);
+        check(&format!("{at_once}\ndrain_seconds = 50"), &[calm, jam(1500.0)], &expect!["3 15"]);
+        check(&format!("{at_once}\nbacklog_per_replica = 3"), &[calm], &expect!["4"]);
+    }
+
+    #[test]
+    fn it_goes_to_zero_and_comes_back() {
+        let mut facts = testing::facts();
+        (facts.pools[0].bounds.replicas_min, facts.pools[0].replicas_initial) = (0, 0);
+        for (parameters, expected) in [
+            ("", expect!["0 2 0 1"]),
+            ("drain_seconds = 60", expect!["0? 1 1? 1?"]),
+            ("counts_in_service = false\nbacklog_per_replica = 10", expect!["0 1 0 1"]),
+        ] {
+            let parameters = format!("scale_in_window_seconds = 0\n{parameters}");
+            let mut controller = testing::controller("queue_depth", &parameters, &facts);
+            let series = [backlog(0.0, 0.0), backlog(7.0, 0.0), backlog(0.0, 0.0), backlog(1.0, 0.0)];
+            expected.assert_eq(&wanted(&mut *controller, &mut Desk::new(&facts), &series));
+        }
+    }
+
+    #[test]
+    fn the_backlog_can_be_an_external_metric() {
+        let mut facts = testing::facts();
+        facts.external_metrics = vec!["other".into(), "jobs".into()];
+        let text = "external = \"jobs\"\nbacklog_per_replica = 10\nscale_in_window_seconds = 0";
+        let mut controller = testing::controller("queue_depth", text, &facts);
+        let mut desk = Desk::new(&facts);
+        let sample =
+            |metric, value| tidegate_core::observation::ExternalSample { metric, at_seconds: 0.0, value };
+        desk.external = vec![sample(0, Some(900.0)), sample(1, Some(71.0)), sample(1, None)];
+        desk.see(backlog(500.0, 16.0));
+        assert_eq!(desk.decide(&mut *controller).targets[0].wanted, 8);
     }
 
     #[test]

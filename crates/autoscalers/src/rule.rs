@@ -73,6 +73,13 @@ impl ActingPool {
         Decision { targets: Targets::of(&targets[..observation.pools.len()]), basis: Basis::Normal, reason }
     }
 
+    /// One replica for whoever waits before a service that has none: what an activator does. Nothing can be measured
+    /// of a service at zero but that somebody is there.
+    pub(crate) fn activate(self, observation: &Observation<'_>) -> Decision {
+        let woken = self.decide(observation, 1, Reason::new("somebody waits and nothing runs"));
+        Decision { basis: Basis::Fallback, ..woken }
+    }
+
     /// What is declared stays, for want of data.
     pub(crate) fn hold(self, observation: &Observation<'_>, why: &'static str) -> Decision {
         let kept = self.decide(observation, self.status(observation).declared, Reason::new(why));
@@ -120,6 +127,11 @@ impl Window {
             n += 1;
         }
         (n > 0).then(|| sum / f64::from(n))
+    }
+
+    /// Whether nothing came since it was cleared.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.len == 0
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -236,6 +248,11 @@ impl Stabiliser {
         let lately = self.recommended.iter().filter(|(at, _)| *at > since).map(|(_, count)| count).max();
         lately.unwrap_or(0).max(recommended)
     }
+}
+
+/// Whether the service is at zero: no replica is wanted in any pool.
+pub(crate) fn is_at_zero(observation: &Observation<'_>) -> bool {
+    observation.pools.iter().all(|pool| pool.declared == 0)
 }
 
 /// The least count that is no less than this, up to rounding errors.

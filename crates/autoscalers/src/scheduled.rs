@@ -23,7 +23,7 @@ use tidegate_core::{
     Replicas,
 };
 
-use crate::catalog::{About, Parameter, Rule};
+use crate::catalog::{About, Parameter, Rule, Search};
 use crate::rule::{ActingPool, not_negative, positive, wrong};
 
 /// What can be set.
@@ -63,38 +63,121 @@ impl Default for Parameters {
 pub struct Scheduled {
     pool: ActingPool,
     pool_bounds: Bounds,
-    calendar: Calendar,
-    time_zone: Tz,
-    entries: Vec<Entry>,
+    timetable: Timetable,
+    settings: Vec<Settings>,
     lead_seconds: f64,
     period_seconds: f64,
-    is_started: bool,
     in_force: Settings,
     /// The entry that came into force last.
     last: Option<usize>,
 }
 
-#[derive(Clone, Debug)]
-struct Entry {
-    cron: Cron,
-    settings: Settings,
-    /// When it comes due next; none if never again.
-    next: Option<DateTime<Tz>>,
-}
-
+/// What an entry sets.
 #[derive(Clone, Copy, Debug, Default)]
-struct Settings {
-    wanted: Option<Replicas>,
-    replicas_min: Option<Replicas>,
-    replicas_max: Option<Replicas>,
+pub(crate) struct Settings {
+    pub(crate) wanted: Option<Replicas>,
+    pub(crate) replicas_min: Option<Replicas>,
+    pub(crate) replicas_max: Option<Replicas>,
 }
 
 impl Settings {
-    fn apply(&mut self, newer: Self) {
+    pub(crate) fn of(entry: &EntryParameters) -> Self {
+        Self { wanted: entry.wanted, replicas_min: entry.replicas_min, replicas_max: entry.replicas_max }
+    }
+
+    pub(crate) fn apply(&mut self, newer: Self) {
         self.wanted = newer.wanted.or(self.wanted);
         self.replicas_min = newer.replicas_min.or(self.replicas_min);
         self.replicas_max = newer.replicas_max.or(self.replicas_max);
     }
+}
+
+/// Cron expressions on the clock on the wall: which come due, in order of time.
+#[derive(Clone, Debug)]
+pub(crate) struct Timetable {
+    calendar: Calendar,
+    time_zone: Tz,
+    /// With the time at which each comes due next; none if never again.
+    crons: Vec<(Cron, Option<DateTime<Tz>>)>,
+    is_started: bool,
+}
+
+impl Timetable {
+    /// The crons of these entries, in the operator's time zone unless another is named; `field` is what the list is
+    /// called where it is written.
+    pub(crate) fn new(
+        entries: &[EntryParameters],
+        field: &str,
+        time_zone: Option<&str>,
+        calendar: Calendar,
+    ) -> Result<Self, FieldError> {
+        let time_zone = time_zone.map_or(Ok(calendar.time_zone), read_time_zone)?;
+        let cron = |(index, entry): (usize, &EntryParameters)| {
+            Ok((read_cron(&entry.cron, &format!("{field}[{index}]"))?, None))
+        };
+        let crons = entries.iter().enumerate().map(cron).collect::<Result<_, _>>()?;
+        Ok(Self { calendar, time_zone, crons, is_started: false })
+    }
+
+    /// As new.
+    pub(crate) fn restart(&mut self) {
+        self.is_started = false;
+    }
+
+    /// Calls `due` with the position of everything that came due since the last call, in order of time; the first
+    /// call after a restart, with the last occurrences up to then.
+    pub(crate) fn advance(&mut self, at_seconds: f64, mut due: impl FnMut(usize)) {
+        let now = self.calendar.at(at_seconds).with_timezone(&self.time_zone);
+        if !self.is_started {
+            self.is_started = true;
+            self.start(&now, due);
+            return;
+        }
+        loop {
+            let next = self.crons.iter().enumerate().filter_map(|(index, (_, next))| Some(((*next)?, index)));
+            let Some((at, index)) = next.min().filter(|(at, _)| *at <= now) else { break };
+            due(index);
+            let (cron, next) = &mut self.crons[index];
+            *next = cron.find_next_occurrence(&at, false).ok();
+        }
+    }
+
+    /// The last occurrences up to now, oldest first, and then the next ones.
+    fn start(&mut self, now: &DateTime<Tz>, mut due: impl FnMut(usize)) {
+        let mut applied: Option<(DateTime<Tz>, usize)> = None;
+        loop {
+            let previous = self.crons.iter().enumerate().filter_map(|(index, (cron, _))| {
+                Some((cron.find_previous_occurrence(now, true).ok()?, index))
+            });
+            let Some(oldest) = previous.filter(|occurrence| Some(*occurrence) > applied).min() else { break };
+            due(oldest.1);
+            applied = Some(oldest);
+        }
+        for (cron, next) in &mut self.crons {
+            *next = cron.find_next_occurrence(now, false).ok();
+        }
+    }
+}
+
+/// Complains about entries that set nothing, never come due, or cross their own bounds; `field` as in [`Timetable`].
+pub(crate) fn check_entries(entries: &[EntryParameters], field: &str) -> Result<(), FieldError> {
+    if entries.is_empty() {
+        return Err(wrong(field, "must hold at least one entry, but is empty"));
+    }
+    for (index, entry) in entries.iter().enumerate() {
+        let path = format!("{field}[{index}]");
+        read_cron(&entry.cron, &path)?;
+        if entry.wanted.or(entry.replicas_min).or(entry.replicas_max).is_none() {
+            return Err(wrong(&path, "must set `wanted`, `replicas_min` or `replicas_max`, but sets none"));
+        }
+        if let (Some(least), Some(most)) = (entry.replicas_min, entry.replicas_max)
+            && least > most
+        {
+            let problem = format!("must be at most `replicas_max`, which is {most}, but is {least}");
+            return Err(wrong(&format!("{path}.replicas_min"), problem));
+        }
+    }
+    Ok(())
 }
 
 impl Rule for Scheduled {
@@ -118,7 +201,8 @@ impl Rule for Scheduled {
                 "s",
                 "0.0",
                 "How much earlier entries come into force, for example the start-up time.",
-            ),
+            )
+            .searched(Search::Linear { low: 0.0, high: 3600.0 }),
             Parameter::new("period_seconds", "s", "60.0", "How often it looks at the clock."),
         ],
     };
@@ -129,27 +213,7 @@ impl Rule for Scheduled {
         if let Some(name) = &parameters.time_zone {
             read_time_zone(name)?;
         }
-        let Some(entries) = &parameters.entries else { return Ok(()) };
-        if entries.is_empty() {
-            return Err(wrong("entries", "must hold at least one entry, but is empty"));
-        }
-        for (index, entry) in entries.iter().enumerate() {
-            let path = format!("entries[{index}]");
-            read_cron(&entry.cron, &path)?;
-            if entry.wanted.or(entry.replicas_min).or(entry.replicas_max).is_none() {
-                return Err(wrong(
-                    &path,
-                    "must set `wanted`, `replicas_min` or `replicas_max`, but sets none",
-                ));
-            }
-            if let (Some(least), Some(most)) = (entry.replicas_min, entry.replicas_max)
-                && least > most
-            {
-                let problem = format!("must be at most `replicas_max`, which is {most}, but is {least}");
-                return Err(wrong(&format!("{path}.replicas_min"), problem));
-            }
-        }
-        Ok(())
+        parameters.entries.as_ref().map_or(Ok(()), |entries| check_entries(entries, "entries"))
     }
 
     fn new(facts: &OperatorFacts, parameters: &Parameters) -> Result<Self, FieldError> {
@@ -157,36 +221,23 @@ impl Rule for Scheduled {
         let pool_bounds = pool.facts(facts).bounds;
         let written = parameters.entries.clone().unwrap_or_else(|| business_hours(pool_bounds));
         let sets_bounds = written.iter().any(|entry| entry.replicas_min.or(entry.replicas_max).is_some());
-        let time_zone = match &parameters.time_zone {
-            Some(name) => read_time_zone(name)?,
-            None => facts.calendar.time_zone,
-        };
-        let mut entries = Vec::with_capacity(written.len());
         for (index, entry) in written.iter().enumerate() {
-            let path = format!("entries[{index}]");
             let (least, most) = (pool_bounds.replicas_min, pool_bounds.replicas_max);
             if let Some(wanted) =
                 entry.wanted.filter(|wanted| !(least..=most).contains(wanted) && !sets_bounds)
             {
                 let problem = format!("must be {least} to {most}, but is {wanted}");
-                return Err(wrong(&format!("{path}.wanted"), problem));
+                return Err(wrong(&format!("entries[{index}].wanted"), problem));
             }
-            let settings = Settings {
-                wanted: entry.wanted,
-                replicas_min: entry.replicas_min,
-                replicas_max: entry.replicas_max,
-            };
-            entries.push(Entry { cron: read_cron(&entry.cron, &path)?, settings, next: None });
         }
+        let time_zone = parameters.time_zone.as_deref();
         Ok(Self {
             pool,
             pool_bounds,
-            calendar: facts.calendar,
-            time_zone,
-            entries,
+            timetable: Timetable::new(&written, "entries", time_zone, facts.calendar)?,
+            settings: written.iter().map(Settings::of).collect(),
             lead_seconds: parameters.lead_seconds,
             period_seconds: parameters.period_seconds,
-            is_started: false,
             in_force: Settings::default(),
             last: None,
         })
@@ -205,7 +256,7 @@ fn business_hours(bounds: Bounds) -> Vec<EntryParameters> {
     vec![entry("0 8 * * *", 2), entry("0 20 * * *", 4)]
 }
 
-fn read_time_zone(name: &str) -> Result<Tz, FieldError> {
+pub(crate) fn read_time_zone(name: &str) -> Result<Tz, FieldError> {
     name.parse()
         .map_err(|_| wrong("time_zone", format!("must be an IANA name like Europe/Berlin, but is {name:?}")))
 }
@@ -235,20 +286,17 @@ impl Controller for Scheduled {
     }
 
     fn reset(&mut self, _chance: ControllerStream) {
-        self.is_started = false;
+        self.timetable.restart();
         self.in_force = Settings::default();
         self.last = None;
     }
 
     fn decide(&mut self, observation: &Observation<'_>) -> Decision {
-        let now =
-            self.calendar.at(observation.now_seconds + self.lead_seconds).with_timezone(&self.time_zone);
-        if self.is_started {
-            self.advance(&now);
-        } else {
-            self.start(&now);
-            self.is_started = true;
-        }
+        let (in_force, last, settings) = (&mut self.in_force, &mut self.last, &self.settings);
+        self.timetable.advance(observation.now_seconds + self.lead_seconds, |index| {
+            in_force.apply(settings[index]);
+            *last = Some(index);
+        });
         let mut bounds = self.pool.status(observation).bounds;
         let mut target = PoolTarget::default();
         if self.in_force.replicas_min.or(self.in_force.replicas_max).is_some() {
@@ -270,44 +318,9 @@ impl Controller for Scheduled {
 
     fn explain(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         match self.last {
-            Some(last) => writeln!(out, "in force: entry {last}, {}", self.entries[last].cron),
+            Some(last) => writeln!(out, "in force: entry {last}, {}", self.timetable.crons[last].0),
             None => writeln!(out, "no entry has come due yet"),
         }
-    }
-}
-
-impl Scheduled {
-    /// Puts the last occurrences up to now into force, oldest first, and finds the next ones.
-    fn start(&mut self, now: &DateTime<Tz>) {
-        let mut applied: Option<(DateTime<Tz>, usize)> = None;
-        loop {
-            let previous = self.entries.iter().enumerate().filter_map(|(index, entry)| {
-                Some((entry.cron.find_previous_occurrence(now, true).ok()?, index))
-            });
-            let Some(oldest) = previous.filter(|occurrence| Some(*occurrence) > applied).min() else { break };
-            self.put_into_force(oldest.1);
-            applied = Some(oldest);
-        }
-        for entry in &mut self.entries {
-            entry.next = entry.cron.find_next_occurrence(now, false).ok();
-        }
-    }
-
-    /// Puts everything into force that came due since, in order of time.
-    fn advance(&mut self, now: &DateTime<Tz>) {
-        loop {
-            let next =
-                self.entries.iter().enumerate().filter_map(|(index, entry)| Some((entry.next?, index)));
-            let Some((due, index)) = next.min().filter(|(due, _)| due <= now) else { break };
-            self.put_into_force(index);
-            let entry = &mut self.entries[index];
-            entry.next = entry.cron.find_next_occurrence(&due, false).ok();
-        }
-    }
-
-    fn put_into_force(&mut self, index: usize) {
-        self.in_force.apply(self.entries[index].settings);
-        self.last = Some(index);
     }
 }
 

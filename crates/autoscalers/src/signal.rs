@@ -81,11 +81,16 @@ impl Signal {
 
     /// Puts what became visible since the last call into the window.
     pub(crate) fn feed(&self, observation: &Observation<'_>, window: &mut Window) {
+        self.feed_scaled(observation, 1.0, window);
+    }
+
+    /// The same, each value times a factor.
+    pub(crate) fn feed_scaled(&self, observation: &Observation<'_>, factor: f64, window: &mut Window) {
         match self.metric {
             Metric::External => {
                 for sample in observation.external.iter().filter(|sample| sample.metric == self.external) {
                     if let Some(value) = sample.value {
-                        window.push(sample.at_seconds, value);
+                        window.push(sample.at_seconds, value * factor);
                     }
                 }
             }
@@ -93,13 +98,13 @@ impl Signal {
             Metric::Cpu if self.has_several_pools => {
                 let newest = observation.latest().map(|scrape| scrape.at_seconds);
                 if let Some((at, value)) = newest.zip(self.pool.status(observation).cpu_utilization) {
-                    window.push(at, value);
+                    window.push(at, value * factor);
                 }
             }
             _ => {
                 for scrape in observation.scrapes {
                     if let Some(value) = self.value(scrape, observation) {
-                        window.push(scrape.at_seconds, value);
+                        window.push(scrape.at_seconds, value * factor);
                     }
                 }
             }

@@ -17,14 +17,19 @@
 //! document has no such rule; it is what queueing theory would do with a reactive sensor. A count is an absolute
 //! target, so what is starting is part of it. Scale-in is held back to the largest count of the last
 //! `scale_in_window_seconds`.
+//!
+//! **Zero.** Where the least fleet is none, no load means no replicas. As soon as an attempt is received or waits, the
+//! formula gives one at least; before the service time was ever measured, an attempt before an empty service wakes one
+//! replica, as an activator does, and that decision is a fallback. At zero the rate is that of the newest scrapes alone,
+//! not of the silence before them.
 
 use serde::{Deserialize, Serialize};
 use statrs::function::erf::erfc;
 use tidegate_core::locate::FieldError;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason};
 
-use crate::catalog::{About, Parameter, Rule};
-use crate::rule::{ActingPool, Stabiliser, Window, positive, remembered, round_up, wrong};
+use crate::catalog::{About, Parameter, Rule, Search};
+use crate::rule::{ActingPool, Stabiliser, Window, is_at_zero, positive, remembered, round_up, wrong};
 use crate::service_time::ServiceTime;
 use crate::signal::{Metric, Signal};
 
@@ -91,6 +96,7 @@ impl Default for Parameters {
 pub struct SquareRootStaffing {
     pool: ActingPool,
     rate: (Signal, Window),
+    queue: (Signal, Window),
     service_time: ServiceTime,
     stabiliser: Stabiliser,
     margin: f64,
@@ -111,22 +117,27 @@ impl Rule for SquareRootStaffing {
                 "1",
                 "0.1",
                 "Share of requests that may have to wait; gives β.",
-            ),
+            )
+            .searched(Search::Log { low: 0.0001, high: 0.9 }),
             Parameter::new(
                 "service_half_life_seconds",
                 "s",
                 "1800.0",
                 "Half-life of a sample in the measured service time.",
-            ),
+            )
+            .searched(Search::Log { low: 300.0, high: 7200.0 }),
             Parameter::new(
                 "scale_in_window_seconds",
                 "s",
                 "300.0",
                 "Scale-in goes no lower than the largest demand of this time.",
-            ),
-            Parameter::new("window_seconds", "s", "60.0", "The rate is averaged over this time."),
+            )
+            .searched(Search::Log { low: 15.0, high: 1800.0 }),
+            Parameter::new("window_seconds", "s", "60.0", "The rate is averaged over this time.")
+                .searched(Search::Log { low: 15.0, high: 600.0 }),
             Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds."),
-            Parameter::new("period_seconds", "s", "15.0", "How often it decides."),
+            Parameter::new("period_seconds", "s", "15.0", "How often it decides.")
+                .searched(Search::Log { low: 15.0, high: 120.0 }),
         ],
     };
 
@@ -149,9 +160,11 @@ impl Rule for SquareRootStaffing {
     fn new(facts: &OperatorFacts, parameters: &Parameters) -> Result<Self, FieldError> {
         let pool = ActingPool::find(parameters.pool.as_deref(), facts)?;
         let window = Window::new(parameters.window_seconds, parameters.stale_seconds, facts.scrape_seconds);
+        let newest = Window::new(0.0, parameters.stale_seconds, facts.scrape_seconds);
         Ok(Self {
             pool,
             rate: (Signal::new(Metric::RequestsPerSecond, pool, facts), window),
+            queue: (Signal::new(Metric::QueueLength, pool, facts), newest),
             service_time: ServiceTime::new(parameters.service_half_life_seconds, facts),
             stabiliser: Stabiliser::new(parameters.scale_in_window_seconds, parameters.period_seconds),
             margin: margin(parameters.delay_probability),
@@ -167,16 +180,27 @@ impl Controller for SquareRootStaffing {
 
     fn reset(&mut self, _chance: ControllerStream) {
         self.rate.1.clear();
+        self.queue.1.clear();
         self.service_time.clear();
         self.stabiliser.clear();
     }
 
     fn decide(&mut self, observation: &Observation<'_>) -> Decision {
-        let (signal, window) = &mut self.rate;
-        signal.feed(observation, window);
+        let is_asleep = is_at_zero(observation);
+        if is_asleep && !observation.scrapes.is_empty() {
+            // The silence before the first attempt says nothing of those that come now.
+            self.rate.1.clear();
+        }
+        for (signal, window) in [&mut self.rate, &mut self.queue] {
+            signal.feed(observation, window);
+        }
         self.service_time.feed(observation);
-        let rate = window.mean(observation.now_seconds);
+        let rate = self.rate.1.mean(observation.now_seconds);
+        let waits = self.queue.1.mean(observation.now_seconds).is_some_and(|queue| queue > 0.0);
         let Some((rate, service_seconds)) = rate.zip(self.service_time.seconds()) else {
+            if is_asleep && (waits || rate.is_some_and(|rate| rate > 0.0)) {
+                return self.pool.activate(observation);
+            }
             return self.pool.hold(observation, "no rate or service time yet");
         };
         let offered_load = rate * service_seconds;
@@ -186,7 +210,11 @@ impl Controller for SquareRootStaffing {
             .map(|(index, pool)| f64::from(pool.declared) * self.service_time.concurrency(index))
             .sum();
         let slots = servers(offered_load, self.margin) - others;
-        let needed = round_up(slots / self.service_time.concurrency(self.pool.index()));
+        let mut needed = round_up(slots / self.service_time.concurrency(self.pool.index()));
+        if is_asleep && waits {
+            // They came before the window of the rate.
+            needed = needed.max(1);
+        }
         let declared = self.pool.status(observation).declared;
         let wanted = self.stabiliser.settle(observation.now_seconds, declared, needed);
         let reason = Reason::new("offered load and its square root")
@@ -295,6 +323,31 @@ mod tests {
             &[scrape(24.0, lost), scrape(100.0, 0.9), scrape(lost, 0.9), scrape(lost, 0.9)],
             &expect!["4? 5 5 5?"],
         );
+    }
+
+    /// Nobody: nothing. Somebody, of whom nothing is known: one. Then by the formula, down to none and back.
+    #[test]
+    fn it_goes_to_zero_and_comes_back() {
+        let mut facts = testing::facts();
+        (facts.pools[0].bounds.replicas_min, facts.pools[0].replicas_initial) = (0, 0);
+        let text = "window_seconds = 0\nscale_in_window_seconds = 0\ndelay_probability = 0.5";
+        let mut controller = testing::controller("square_root_staffing", text, &facts);
+        let lost = f64::NAN;
+        let waiting = |rate| Scrape { queue_length: Some(3.0), ..scrape(rate, lost) };
+        let series = [
+            scrape(0.0, lost),
+            waiting(0.0),
+            waiting(24.0),
+            scrape(6.0, 0.75),
+            scrape(24.0, lost),
+            scrape(0.0, lost),
+            scrape(0.0, lost),
+            waiting(0.0),
+            scrape(0.0, lost),
+            scrape(24.0, lost),
+        ];
+        let counts = wanted(&mut *controller, &mut Desk::new(&facts), &series);
+        expect!["0? 1 1? 1 4 0 0 1 0 4"].assert_eq(&counts);
     }
 
     /// The service time is had back from a plant that is known, at any utilization and while the queue grows.

@@ -4,16 +4,19 @@
 //! fixed time after they were asked for and go at once.
 
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use tidegate_core::observation::{ExternalSample, ReplicaSample};
 use tidegate_core::scenario::EXAMPLE;
 use tidegate_core::{
-    Basis, Controller, Decision, Observation, OperatorFacts, PoolStatus, Replicas, Scenario, Scrape, Seed,
-    Tick,
+    Basis, Calendar, Controller, ControllerStream, Decision, Forecaster, Observation, OperatorFacts, Paths,
+    PoolStatus, Quantiles, Replicas, Scenario, Scrape, Seed, Tick,
 };
 use toml::Table;
 
 use crate::catalog::{BoxedController, Catalog};
+use crate::combined::{self, Forecasters};
 
 /// The facts of the example scenario: one pool `web`, 1 to 20 replicas of 4 slots, 4 at the start, 60 s to start.
 ///
@@ -32,13 +35,70 @@ pub fn facts_of_two_pools() -> OperatorFacts {
     facts
 }
 
+/// The facts of a pool on demand and one on the spot market.
+pub fn facts_of_a_market() -> OperatorFacts {
+    let mut facts = facts_of_two_pools();
+    facts.pools[0].bounds.replicas_min = 0;
+    facts.pools[1].bounds.replicas_min = 0;
+    facts.pools[1].spot_notice_seconds = Some(120.0);
+    facts.pools[1].dollars_per_replica_hour *= 0.3;
+    facts
+}
+
+/// All rules, and the composition with a forecaster that repeats what it saw.
+pub fn catalog() -> Catalog {
+    Catalog::rules().with(combined::kind(Catalog::rules(), forecasters(&[])))
+}
+
+/// Forecasters of every name that say what they were told to, for every level alike, step by step from the run's
+/// start; told nothing, they repeat the newest value. They know nothing before the first step.
+pub fn forecasters(told: &[f64]) -> Forecasters {
+    let told = told.to_vec();
+    Forecasters {
+        names: &["seasonal_naive_day", "seasonal_naive_week", "last_value"],
+        make: Arc::new(move |_, _| Box::new(Told { series: told.clone(), n_steps: 0, newest: None })),
+        history: Arc::new(|_, _| Vec::new()),
+    }
+}
+
+struct Told {
+    series: Vec<f64>,
+    n_steps: usize,
+    newest: Option<f64>,
+}
+
+impl Forecaster for Told {
+    fn reset(&mut self, _start: Calendar, _chance: ControllerStream) {
+        (self.n_steps, self.newest) = (0, None);
+    }
+    fn observe(&mut self, value: Option<f64>) {
+        self.n_steps += 1;
+        self.newest = value.or(self.newest);
+    }
+    fn refit(&mut self) {}
+    fn forecast(&self, horizon: NonZeroU32, into: &mut Quantiles) {
+        into.values.clear();
+        let Some(newest) = self.newest else { return };
+        into.values.extend((0..horizon.get() as usize).map(|ahead| {
+            let place = (self.n_steps + ahead).min(self.series.len().saturating_sub(1));
+            [self.series.get(place).copied().unwrap_or(newest); Quantiles::LEVELS.len()]
+        }));
+    }
+    fn paths(&mut self, _horizon: NonZeroU32, into: &mut Paths) {
+        into.values.clear();
+    }
+    fn method(&self) -> &'static str {
+        "told"
+    }
+}
+
 /// A controller of this kind with parameters written in TOML.
 ///
 /// # Panics
 /// With the complaint, if the parameters are wrong.
 pub fn controller(kind: &str, parameters: &str, facts: &OperatorFacts) -> BoxedController {
     let table: Table = parameters.parse().expect("parameters are written in TOML");
-    let built = Catalog::rules().build(kind, &table, facts);
+    let built = catalog().build(kind, &table, facts);
     let mut controller = built.unwrap_or_else(|error| panic!("{kind}: {error}"));
     controller.reset(Seed::training(0).controller(0));
     controller
@@ -74,6 +134,7 @@ impl Desk {
             ready: pool.replicas_initial,
             bounds: pool.bounds,
             replica_size: 1.0,
+            dollars_per_replica_hour: pool.dollars_per_replica_hour,
             ..PoolStatus::default()
         };
         Self {

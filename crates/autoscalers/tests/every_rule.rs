@@ -2,8 +2,8 @@
 //! holds what is declared where it has no data, forgets everything at a reset, and allocates nothing.
 
 use proptest::prelude::*;
+use tidegate_autoscalers::BoxedController;
 use tidegate_autoscalers::testing::{self, Desk};
-use tidegate_autoscalers::{BoxedController, Catalog};
 use tidegate_core::{Basis, Bounds, Controller, Decision, OperatorFacts, Scrape, Seed};
 
 /// One moment: what the sensors gave, and what happened to the fleet meanwhile.
@@ -102,7 +102,7 @@ fn drive(controller: &mut dyn Controller, facts: &OperatorFacts, moments: &[Mome
 }
 
 fn everything(facts: &OperatorFacts) -> Vec<(&'static str, BoxedController)> {
-    let catalog = Catalog::rules();
+    let catalog = testing::catalog();
     let kinds = catalog.list().iter().map(|kind| kind.about.kind);
     kinds.map(|kind| (kind, testing::controller(kind, "", facts))).collect()
 }
@@ -131,8 +131,17 @@ fn deciding_allocates_nothing() {
     let mut all = everything(&facts);
     all.push(("metric_vote with p95", testing::controller("metric_vote", voters, &facts)));
     all.push(("queue_depth with drain", testing::controller("queue_depth", "drain_seconds = 60", &facts)));
-    for (kind, mut controller) in all {
-        let mut desk = Desk::new(&facts);
+    let latency = "acceptable_latency_seconds = 60";
+    all.push(("queue_depth with latency", testing::controller("queue_depth", latency, &facts)));
+    let actions = "[[scheduled]]\ncron = \"*/10 * * * *\"\nreplicas_min = 3\n[[target_tracking]]\n[[simple]]\n\
+                   threshold = 0.8\ncomparison = \"greater_than_threshold\"\nadjustment = 1\n\
+                   adjustment_type = \"change_in_capacity\"";
+    all.push(("aws with actions", testing::controller("aws", actions, &facts)));
+    let market = testing::facts_of_a_market();
+    let mut all: Vec<_> = all.into_iter().map(|(kind, controller)| (kind, controller, &facts)).collect();
+    all.push(("spot_mix on a market", testing::controller("spot_mix", "", &market), &market));
+    for (kind, mut controller, facts) in all {
+        let mut desk = Desk::new(facts);
         let mut allocations = 0;
         while desk.now_seconds < 86_400.0 {
             let wave = 0.5 + 0.45 * (desk.now_seconds / 7000.0).sin();

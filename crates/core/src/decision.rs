@@ -32,6 +32,9 @@ pub struct PoolTarget {
     pub bounds: Option<Bounds>,
     /// Size of the replicas launched from now on, as a share of the nominal size (vertical scaling).
     pub replica_size: Option<f64>,
+    /// Replicas of another size to end now, so that new ones of the present size take their place: those
+    /// that are farthest off first, then the oldest. A command, not a state: each decision counts.
+    pub replace: Replicas,
     /// Replicas to keep prepared but out of service (AWS warm pool).
     pub warm: Option<Replicas>,
     /// Share of the traffic this pool should get, relative to the other pools' (regions).
@@ -41,7 +44,7 @@ pub struct PoolTarget {
 impl PoolTarget {
     /// So many replicas, all else as it is.
     pub const fn wanted(wanted: Replicas) -> Self {
-        Self { wanted, bounds: None, replica_size: None, warm: None, route_weight: None }
+        Self { wanted, bounds: None, replica_size: None, replace: 0, warm: None, route_weight: None }
     }
 }
 

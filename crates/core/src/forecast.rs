@@ -15,10 +15,14 @@ pub trait Forecaster {
     fn observe(&mut self, value: Option<f64>);
     /// Fits again to what was seen.
     fn refit(&mut self);
-    /// Non-crossing quantiles of the next `horizon` steps.
+    /// Non-crossing quantiles of the next `horizon` steps; empty as long as nothing was seen.
     fn forecast(&self, horizon: NonZeroU32, into: &mut Quantiles);
     /// Sample paths over the next `horizon` steps: a quantile stacked over a horizon is not a scenario.
     fn paths(&mut self, horizon: NonZeroU32, into: &mut Paths);
+    /// By which method it would answer now: its own, or the simpler one that stands in for want of history.
+    fn method(&self) -> &'static str {
+        ""
+    }
 }
 
 /// Quantiles of each coming step at the fixed [`Quantiles::LEVELS`].

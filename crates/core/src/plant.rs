@@ -154,7 +154,7 @@ pub struct PoolTick {
     pub launches: u32,
     /// Replicas told to drain.
     pub terminations: u32,
-    /// Replicas lost in crashes, or taken out as unhealthy.
+    /// Replicas lost in crashes, taken out as unhealthy, or abandoned by their launch hook.
     pub crashes: u32,
     /// Replicas taken back by the spot market.
     pub preemptions: u32,

@@ -78,6 +78,10 @@ pub enum Stream {
     Excitation = 20,
     /// What a controller may draw from; never given to anything else.
     Controller = 21,
+    /// Launch hooks that never answer, keyed by (pool and slot, tick).
+    LaunchHook = 22,
+    /// Candidates of a search for better parameters.
+    Search = 23,
 }
 
 impl Seed {

@@ -2,7 +2,9 @@
 //!
 //! A life: requested → starting (random delay) → in a launch hook → registering → ready → draining → gone; or it ends
 //! by a crash, by an unhealthy spell that the health check notices, or by the spot market after its notice. Prepared
-//! replicas of a warm pool wait out of service and start faster.
+//! replicas of a warm pool wait out of service and start faster. As in an AWS Auto Scaling group, a launch hook may
+//! time out and give the replica up, a terminating hook keeps a replica that was scaled in and has drained out of
+//! service but billed, and such a replica may go back to the warm pool instead of ending.
 //!
 //! Chance is a counter hash of (pool and slot, tick): the same slot launched at the same tick is as slow under every
 //! controller, and hazards strike slots, not launches.
@@ -15,7 +17,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use tidegate_core::observation::{Notice, ReplicaState};
-use tidegate_core::scenario::{FaultsConfig, Pool};
+use tidegate_core::scenario::{FaultsConfig, HookResult, Pool, WarmState};
 use tidegate_core::{
     Bounds, Key, PoolStatus, PoolTarget, PoolTick, Replicas, SECONDS_PER_HOUR, Scenario, Seed, Stream, Tick,
 };
@@ -36,6 +38,7 @@ pub struct Fleet {
     notices: Vec<Notice>,
     surroundings: Surroundings,
     startup: Key,
+    hook: Key,
     crash: Key,
     unhealthy: Key,
     preemption: Key,
@@ -61,6 +64,8 @@ pub struct Replica {
     hook_end_seconds: f64,
     ready_seconds: f64,
     changed_seconds: f64,
+    /// It was scaled in, not taken back by the market: its terminating hook runs, and it may return to the warm pool.
+    was_scaled_in: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +77,8 @@ enum Life {
     Ready,
     Unhealthy,
     Draining,
+    /// Drained, in the terminating hook.
+    Leaving,
     Gone,
 }
 
@@ -114,7 +121,9 @@ struct Due {
 enum DueKind {
     Ready,
     Prepared,
+    Abandoned,
     DrainEnd,
+    Left,
     Crash,
     Notice,
     Unhealthy,
@@ -178,6 +187,7 @@ impl Fleet {
             notices: Vec::new(),
             surroundings: Surroundings::new(scenario),
             startup: seed.key(Stream::Startup),
+            hook: seed.key(Stream::LaunchHook),
             crash: seed.key(Stream::Crash),
             unhealthy: seed.key(Stream::Unhealthy),
             preemption: seed.key(Stream::Preemption),
@@ -191,6 +201,7 @@ impl Fleet {
     /// [`Fleet::serving`] lists.
     pub fn reset(&mut self, seed: Seed) {
         self.startup = seed.key(Stream::Startup);
+        self.hook = seed.key(Stream::LaunchHook);
         self.crash = seed.key(Stream::Crash);
         self.unhealthy = seed.key(Stream::Unhealthy);
         self.preemption = seed.key(Stream::Preemption);
@@ -241,6 +252,10 @@ impl Fleet {
                 state.route_weight = weight.max(0.0);
             }
             state.declared = target.wanted.min(state.bounds.replicas_max).max(state.bounds.replicas_min);
+            if target.replace > 0 {
+                self.replace(pool, target.replace, now_seconds, changes);
+            }
+            let state = &self.pools[pool];
             if state.declared != state.coming + state.ready || self.specs[pool].warm_pool.is_some() {
                 self.reconcile(pool, now_seconds, changes);
             }
@@ -291,7 +306,7 @@ impl Fleet {
     /// A draining replica has nothing left in hand.
     pub fn drained(&mut self, replica: u32, now_seconds: f64) {
         if self.replicas[replica as usize].life == Life::Draining {
-            self.end(replica, now_seconds);
+            self.leave(replica, now_seconds);
         }
     }
 
@@ -424,7 +439,10 @@ impl Fleet {
         tick.usage.billed_replica_seconds += alive_seconds;
         tick.usage.dollars_per_replica_hour = self.surroundings.dollars_per_replica_hour(pool);
         let resources = &spec.resources;
-        let watt_seconds = alive_seconds * resources.watts_idle
+        // What waits stopped or hibernated takes no power; what waits running does.
+        let is_running = spec.warm_pool.as_ref().is_some_and(|warm| warm.state == WarmState::Running);
+        let warm_seconds = if is_running { tick.usage.billed_warm_seconds } else { 0.0 };
+        let watt_seconds = (alive_seconds + warm_seconds) * resources.watts_idle
             + busy_slot_seconds / f64::from(spec.concurrency) * (resources.watts_busy - resources.watts_idle);
         tick.usage.energy_kwh = watt_seconds / (1000.0 * SECONDS_PER_HOUR);
         tick.usage.carbon_kg =
@@ -473,6 +491,7 @@ impl Fleet {
         self.touch(pool, now_seconds);
         while self.pools[pool].coming + self.pools[pool].ready > self.pools[pool].declared {
             let victim = self.victim(pool);
+            self.replicas[victim as usize].was_scaled_in = true;
             self.dismiss(victim, now_seconds, f64::INFINITY, changes);
             self.pools[pool].tick.terminations += 1;
         }
@@ -503,12 +522,21 @@ impl Fleet {
     fn schedule_ready(&mut self, pool: usize, index: u32, now_seconds: f64, startup_seconds: f64) {
         let spec = &self.specs[pool];
         let replica = &mut self.replicas[index as usize];
+        let silent = spec.launch_hook.filter(|hook| {
+            let luck = self.hook.uniform(place(replica.pool, replica.slot), u64::from(self.tick.0));
+            luck < hook.failure_share
+        });
+        let hook_seconds = silent.map_or(spec.hook_seconds, |hook| hook.timeout_seconds);
         replica.started_seconds = now_seconds + startup_seconds;
-        replica.hook_end_seconds = replica.started_seconds + spec.hook_seconds;
+        replica.hook_end_seconds = replica.started_seconds + hook_seconds;
         replica.ready_seconds = replica.hook_end_seconds + spec.registration_seconds;
-        let ready = replica.ready_seconds;
+        let (hook_end, ready) = (replica.hook_end_seconds, replica.ready_seconds);
         self.pools[pool].coming += 1;
-        self.push(ready, index, DueKind::Ready);
+        if silent.is_some_and(|hook| hook.default_result == HookResult::Abandon) {
+            self.push(hook_end, index, DueKind::Abandoned);
+        } else {
+            self.push(ready, index, DueKind::Ready);
+        }
     }
 
     fn oldest_warm(&self, pool: usize) -> Option<u32> {
@@ -535,11 +563,14 @@ impl Fleet {
     }
 
     fn fill_warm_pool(&mut self, pool: usize, now_seconds: f64, sells: bool) {
+        let reuses = self.specs[pool].warm_pool.as_ref().is_some_and(|warm| warm.reuse_on_scale_in);
         let preparing = |fleet: &Self| {
-            fleet
-                .of_pool(pool)
-                .filter(|index| fleet.replicas[*index as usize].life == Life::Preparing)
-                .count() as u32
+            let is_on_its_way = |replica: &Replica| match replica.life {
+                Life::Preparing => true,
+                Life::Draining | Life::Leaving => reuses && replica.was_scaled_in,
+                _ => false,
+            };
+            fleet.of_pool(pool).filter(|index| is_on_its_way(&fleet.replicas[*index as usize])).count() as u32
         };
         while self.pools[pool].warm > self.pools[pool].warm_wanted {
             let oldest = self.oldest_warm(pool).expect("the count says that there is one");
@@ -566,6 +597,27 @@ impl Fleet {
                     .then(a.id.cmp(&b.id))
             })
             .expect("the counts say that there is one")
+    }
+
+    /// Tells up to `n` serving replicas to go that have not the size in force; what is launched instead has it.
+    fn replace(&mut self, pool: usize, n: Replicas, now_seconds: f64, changes: &mut Vec<Change>) {
+        let size = self.pools[pool].size;
+        for _ in 0..n {
+            let outdated = self
+                .of_pool(pool)
+                .filter(|index| {
+                    let replica = &self.replicas[*index as usize];
+                    replica.serves() && replica.size != size
+                })
+                .max_by(|a, b| {
+                    let (a, b) = (&self.replicas[*a as usize], &self.replicas[*b as usize]);
+                    let change = |replica: &Replica| size / replica.size - 1.0;
+                    change(a).abs().total_cmp(&change(b).abs()).then(b.id.cmp(&a.id))
+                });
+            let Some(outdated) = outdated else { break };
+            self.dismiss(outdated, now_seconds, f64::INFINITY, changes);
+            self.pools[pool].tick.terminations += 1;
+        }
     }
 
     /// Tells a replica to go: it drains if it serves, for at most `seconds_max` and the pool's own limit.
@@ -637,7 +689,17 @@ impl Fleet {
                 self.pools[pool].warm += 1;
                 self.pools[pool].stop_paying(size);
             }
-            DueKind::DrainEnd => self.lose(index, now, changes),
+            DueKind::DrainEnd if life == Life::Draining => {
+                self.leave(index, now);
+                changes.push(Change { at_seconds: now, replica: index, kind: ChangeKind::Gone });
+            }
+            DueKind::Left => self.retire(index, now),
+            DueKind::Abandoned => {
+                assert_eq!(life, Life::Coming, "only what was coming is abandoned");
+                self.pools[pool].tick.crashes += 1;
+                self.dismiss(index, now, 0.0, changes);
+                self.reconcile(pool, now, changes);
+            }
             DueKind::Crash if life == Life::Ready || life == Life::Unhealthy || life == Life::Coming => {
                 self.pools[pool].tick.crashes += 1;
                 self.lose(index, now, changes);
@@ -659,8 +721,47 @@ impl Fleet {
             DueKind::Notice if life == Life::Ready || life == Life::Unhealthy || life == Life::Coming => {
                 self.preempt(pool, index, now, changes);
             }
-            DueKind::Crash | DueKind::Unhealthy | DueKind::Detected | DueKind::Notice => {}
+            DueKind::Crash | DueKind::Unhealthy | DueKind::Detected | DueKind::Notice | DueKind::DrainEnd => {
+            }
         }
+    }
+
+    /// A replica has drained, or was given no more time to: its terminating hook comes next, where it has one.
+    fn leave(&mut self, index: u32, now: f64) {
+        let replica = &mut self.replicas[index as usize];
+        let hook_seconds = self.specs[usize::from(replica.pool)].terminating_hook_seconds;
+        if replica.was_scaled_in && hook_seconds > 0.0 {
+            replica.life = Life::Leaving;
+            self.push(now + hook_seconds, index, DueKind::Left);
+        } else {
+            self.retire(index, now);
+        }
+    }
+
+    /// What was scaled in and is done with goes back to the warm pool, or ends.
+    fn retire(&mut self, index: u32, now: f64) {
+        let pool = self.replicas[index as usize].pool as usize;
+        let reuses = self.specs[pool].warm_pool.as_ref().is_some_and(|warm| warm.reuse_on_scale_in);
+        let has_room = self.pools[pool].warm < self.pools[pool].warm_wanted;
+        if !(reuses && has_room && self.replicas[index as usize].was_scaled_in) {
+            self.end(index, now);
+            return;
+        }
+        self.touch(pool, now);
+        // Being in service was a life of its own for the bill; what follows is charged at the warm price.
+        self.close_bill(index as usize, now);
+        let replica = &mut self.replicas[index as usize];
+        replica.life = Life::Warm;
+        replica.was_scaled_in = false;
+        // What was due in its last life must not strike in its next.
+        replica.id = self.n_created;
+        self.n_created += 1;
+        let size = replica.size;
+        let state = &mut self.pools[pool];
+        state.draining -= 1;
+        state.stop_paying(size);
+        state.warm += 1;
+        state.notices = state.notices.min(state.draining);
     }
 
     /// A spot notice: the balancer stops sending at once, a replacement is asked for, and at the end of the notice
@@ -685,7 +786,7 @@ impl Fleet {
         match self.replicas[index as usize].life {
             Life::Coming => self.pools[pool].coming -= 1,
             Life::Ready | Life::Unhealthy => self.stop_serving(index, now),
-            Life::Draining | Life::Preparing | Life::Warm | Life::Gone => {}
+            Life::Draining | Life::Leaving | Life::Preparing | Life::Warm | Life::Gone => {}
         }
         self.end(index, now);
         changes.push(Change { at_seconds: now, replica: index, kind: ChangeKind::Gone });
@@ -726,7 +827,7 @@ impl Fleet {
         match life {
             Life::Gone => return,
             Life::Warm => {}
-            Life::Draining => {
+            Life::Draining | Life::Leaving => {
                 self.pools[pool].draining -= 1;
                 self.pools[pool].stop_paying(size);
             }
@@ -789,6 +890,7 @@ impl Fleet {
             // The initial fleet is past any slow start.
             ready_seconds: if life == Life::Ready { f64::NEG_INFINITY } else { f64::INFINITY },
             changed_seconds: now_seconds,
+            was_scaled_in: false,
         };
         self.n_created += 1;
         if let Some(Reverse(index)) = self.free_indices.pop() {
@@ -838,7 +940,7 @@ impl Replica {
             Life::Coming => ReplicaState::Warming,
             Life::Ready => ReplicaState::Ready,
             Life::Unhealthy => ReplicaState::Unhealthy,
-            Life::Draining => ReplicaState::Draining,
+            Life::Draining | Life::Leaving => ReplicaState::Draining,
             Life::Gone => ReplicaState::Gone,
         }
     }
@@ -1018,6 +1120,43 @@ mod tests {
         assert_eq!(fleet.status(0).observed, 4);
     }
 
+    /// Four of size 1; three go for size 0.5 and cost half as much; then one of those goes first, since
+    /// it is farthest off.
+    #[test]
+    fn replacing_changes_sizes_and_not_the_count() {
+        let mut fleet = fleet("startup = { kind = \"constant\", seconds = 20 }\ndrain_seconds_max = 0");
+        fleet.reset(Seed::training(0));
+        let mut changes = Vec::new();
+        let resize =
+            |fleet: &mut Fleet, size: f64, replace: Replicas, now: f64, changes: &mut Vec<Change>| {
+                fleet.advance(now, changes);
+                let target = PoolTarget { replica_size: Some(size), replace, ..PoolTarget::wanted(4) };
+                fleet.apply(&[target], now, changes);
+                fleet.advance(now, changes);
+            };
+        let sizes = |fleet: &Fleet| {
+            let mut sizes: Vec<_> = fleet.serving().map(|index| fleet.replica(index).size).collect();
+            sizes.sort_by(f64::total_cmp);
+            sizes
+        };
+        resize(&mut fleet, 0.5, 0, 0.0, &mut changes);
+        assert_eq!((fleet.status(0).ready, fleet.status(0).starting), (4, 0));
+        resize(&mut fleet, 0.5, 3, 0.0, &mut changes);
+        assert_eq!((fleet.status(0).ready, fleet.status(0).starting), (1, 3));
+        fleet.advance(100.0, &mut changes);
+        assert_eq!(sizes(&fleet), [0.5, 0.5, 0.5, 1.0]);
+        assert_eq!(fleet.speed_slot_seconds(0, 100.0), 4.0 * (100.0 + 3.0 * 0.5 * 80.0));
+        assert_eq!(fleet.close_tick(0, 100.0, 0.0, false).usage.billed_replica_seconds, 100.0 + 3.0 * 50.0);
+        resize(&mut fleet, 0.8, 1, 100.0, &mut changes);
+        fleet.advance(200.0, &mut changes);
+        assert_eq!(sizes(&fleet), [0.5, 0.5, 0.8, 1.0]);
+        // No more go than are of another size, and none twice.
+        resize(&mut fleet, 0.8, 99, 200.0, &mut changes);
+        assert_eq!((fleet.status(0).ready, fleet.status(0).starting), (1, 3));
+        fleet.advance(300.0, &mut changes);
+        assert_eq!(sizes(&fleet), [0.8; 4]);
+    }
+
     #[test]
     fn a_warm_replica_starts_faster_and_is_charged_apart() {
         let mut fleet = fleet(
@@ -1036,6 +1175,116 @@ mod tests {
         assert_eq!(fleet.status(0).warm, 1);
         let tick = fleet.close_tick(0, 200.0, 0.0, false);
         assert_eq!(tick.usage.billed_warm_seconds, 100.0);
+    }
+
+    #[test]
+    fn a_warm_pool_by_state_has_the_documented_prices_and_delays() {
+        let shown = |state: &str| {
+            let text = tidegate_core::scenario::EXAMPLE.replace(
+                "startup = {",
+                &format!("warm_pool = {{ replicas_max = 2, state = \"{state}\" }}\nstartup = {{"),
+            );
+            let scenario = Scenario::parse(&text).expect("the scenario is right");
+            let warm = scenario.pools[0].warm_pool.clone().expect("it has one");
+            format!("{:.0} s, {:.5} $/h", warm.startup.mean(), warm.dollars_per_replica_hour)
+        };
+        // 30 GiB and 34 GiB at 0.08 dollars a month of 730 hours; the example costs 0.1 dollars an hour.
+        assert_eq!(shown("stopped"), "40 s, 0.00329 $/h");
+        assert_eq!(shown("hibernated"), "20 s, 0.00373 $/h");
+        assert_eq!(shown("running"), "0 s, 0.10000 $/h");
+    }
+
+    #[test]
+    fn what_is_scaled_in_goes_back_to_the_warm_pool_and_is_charged_apart() {
+        let mut fleet = fleet(
+            "startup = { kind = \"constant\", seconds = 100 }\ndrain_seconds_max = 30\n\
+             warm_pool = { replicas_max = 2, replicas_initial = 1, dollars_per_replica_hour = 0.01, \
+             startup = { kind = \"constant\", seconds = 10 }, reuse_on_scale_in = true }",
+        );
+        fleet.reset(Seed::training(0));
+        let target = |wanted, warm| [PoolTarget { warm: Some(warm), ..PoolTarget::wanted(wanted) }];
+        let mut changes = Vec::new();
+        fleet.apply(&target(3, 2), 0.0, &mut changes);
+        // What drains will fill the place: nothing is launched for it.
+        assert_eq!((fleet.status(0).draining, fleet.status(0).warm, fleet.living().count()), (1, 1, 5));
+        fleet.drained(changes[0].replica, 20.0);
+        assert_eq!((fleet.status(0).draining, fleet.status(0).warm), (0, 2));
+        // The end of its first draining is of no consequence to its second life.
+        fleet.apply(&target(5, 2), 25.0, &mut changes);
+        changes.clear();
+        fleet.advance(35.0, &mut changes);
+        assert_eq!((changes.len(), fleet.ready(0)), (2, 5));
+        fleet.advance(60.0, &mut changes);
+        assert_eq!(fleet.ready(0), 5);
+        // Without room in the warm pool it ends.
+        fleet.advance(200.0, &mut changes);
+        assert_eq!(fleet.status(0).warm, 2);
+        changes.clear();
+        fleet.apply(&target(4, 2), 200.0, &mut changes);
+        fleet.drained(changes[0].replica, 210.0);
+        assert_eq!((fleet.status(0).warm, fleet.living().count()), (2, 6));
+    }
+
+    #[test]
+    fn a_terminating_hook_is_billed_and_out_of_service() {
+        let mut fleet = fleet(
+            "startup = { kind = \"constant\", seconds = 0 }\ndrain_seconds_max = 30\nterminating_hook_seconds = 60",
+        );
+        fleet.reset(Seed::training(0));
+        let changes = wanted(&mut fleet, 3, 0.0);
+        fleet.drained(changes[0].replica, 10.0);
+        assert_eq!((fleet.status(0).ready, fleet.status(0).draining), (3, 1));
+        let mut changes = Vec::new();
+        fleet.advance(70.0, &mut changes);
+        // It had left its requests behind, so that its end is nobody's concern.
+        assert_eq!((changes.len(), fleet.status(0).draining, fleet.living().count()), (0, 0, 3));
+        let tick = fleet.close_tick(0, 100.0, 0.0, false);
+        assert_eq!(tick.usage.billed_replica_seconds, 3.0 * 100.0 + 70.0);
+        assert_eq!(tick.ready_seconds, 3.0 * 100.0);
+    }
+
+    #[test]
+    fn a_silent_launch_hook_gives_the_replica_up_or_lets_it_in() {
+        let started = |result: &str, share: f64| {
+            let mut fleet = fleet(&format!(
+                "startup = {{ kind = \"constant\", seconds = 10 }}\nhook_seconds = 5\n\
+                 launch_hook = {{ failure_share = {share}, timeout_seconds = 40, default_result = \"{result}\" }}"
+            ));
+            fleet.reset(Seed::training(0));
+            wanted(&mut fleet, 6, 0.0);
+            let mut changes = Vec::new();
+            fleet.advance(15.0, &mut changes);
+            let answered = fleet.ready(0) - 4;
+            fleet.advance(50.0, &mut changes);
+            let crashes = fleet.close_tick(0, 50.0, 0.0, false).crashes;
+            (answered, fleet.ready(0) - 4, fleet.status(0).starting, crashes)
+        };
+        assert_eq!(started("abandon", 0.0), (2, 2, 0, 0));
+        // Both are given up at 50 s and replaced.
+        assert_eq!(started("abandon", 1.0), (0, 0, 2, 2));
+        assert_eq!(started("continue", 1.0), (0, 2, 0, 0));
+    }
+
+    #[test]
+    fn launch_hooks_fail_as_often_as_they_should() {
+        let mut fleet = fleet(
+            "startup = { kind = \"constant\", seconds = 0 }\ndrain_seconds_max = 0\n\
+             launch_hook = { failure_share = 0.2, timeout_seconds = 30, default_result = \"continue\" }",
+        );
+        fleet.reset(Seed::training(3));
+        let mut changes = Vec::new();
+        let (mut silent, n) = (0, 2000_u32);
+        for tick in 0..n {
+            let now = f64::from(tick) * 15.0;
+            fleet.begin_tick(Tick(tick), &mut changes);
+            wanted(&mut fleet, 5, now);
+            fleet.advance(now, &mut changes);
+            silent += fleet.status(0).starting;
+            wanted(&mut fleet, 4, now + 1.0);
+            fleet.advance(now + 1.0, &mut changes);
+        }
+        // 2000 launches, 400 silent, give or take 4 standard deviations.
+        assert!((f64::from(silent) - 400.0).abs() < 4.0 * (f64::from(n) * 0.16).sqrt(), "{silent}");
     }
 
     #[test]

@@ -366,8 +366,10 @@ impl Sensing {
         }
         for index in fleet.living() {
             let replica = fleet.replica(index);
-            let usage =
-                self.usage[index as usize].filter(|(id, _)| *id == replica.id).map(|(_, usage)| usage);
+            let usage = self.usage[index as usize].filter(|(id, _)| *id == replica.id).map(|(_, usage)| {
+                // Shares of the cpu are of what the replica has; its memory does not depend on its size.
+                ReplicaUsage { cpu_cores: usage.cpu_cores.map(|cores| cores * replica.size), ..usage }
+            });
             self.replicas.push(ReplicaSample {
                 pool: replica.pool,
                 id: replica.id,

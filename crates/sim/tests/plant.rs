@@ -48,12 +48,16 @@ fn fixed(scenario: &Scenario, wanted: Replicas, seed: Seed) -> RunSummary {
 }
 
 /// Checks both ledgers after every tick, from the structures themselves, to the end of the run.
-fn audit(scenario: &Scenario, wanted: &[Replicas], seed: Seed) {
+fn audit(scenario: &Scenario, wanted: &[Replicas], resizes: bool, seed: Seed) {
     let mut plant = RequestPlant::new(scenario);
     plant.reset(seed);
     let (mut in_system, mut pending, mut tick) = (0.0, 0.0, 0);
     while plant.phase() != Phase::Done {
-        let target = PoolTarget::wanted(wanted[tick % wanted.len()]);
+        let mut target = PoolTarget::wanted(wanted[tick % wanted.len()]);
+        if resizes {
+            target.replica_size = Some([0.5, 1.0, 2.0][tick / 7 % 3]);
+            target.replace = wanted[tick / 3 % wanted.len()];
+        }
         let record = plant.tick(&vec![target; scenario.pools.len()]);
         assert_eq!(in_system + record.attempts.offered, record.attempts.left() + record.attempts.in_system);
         assert_eq!(
@@ -73,7 +77,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Under all faults at once: crashes, illness, spot preemptions and shocks, bounded queues, time-outs, retries,
-    /// slow starts, hooks, several pools, scale to zero.
+    /// slow starts, hooks that fail, warm pools of every state with and without reuse, several pools, scale to zero.
     #[test]
     fn both_ledgers_are_conserved_under_all_faults_at_once(
         balancer in prop::sample::select(vec![
@@ -86,6 +90,11 @@ proptest! {
         drawn_patience in any::<bool>(),
         attempts_max in 1..4_u32,
         weights in any::<bool>(),
+        resizes in any::<bool>(),
+        warm in prop::sample::select(vec!["", "state = 'stopped',", "state = 'hibernated',", "state = 'running',"]),
+        reuse in any::<bool>(),
+        terminating in prop::sample::select(vec![0.0, 4.0, 40.0]),
+        silent in prop::sample::select(vec!["", "abandon", "continue"]),
         wanted in prop::collection::vec(0..8_u32, 1..12),
         seed in 0..1000_u64,
     ) {
@@ -95,6 +104,16 @@ proptest! {
             format!("timeout = {{ kind = \"constant\", seconds = {seconds} }},")
         });
         let queue = queue_max.map_or(String::new(), |most| format!(", queue_max = {most}"));
+        let warm = if warm.is_empty() {
+            "dollars_per_replica_hour = 0.01, startup = { kind = 'constant', seconds = 5 },".to_owned()
+        } else {
+            warm.to_owned()
+        };
+        let hook = if silent.is_empty() {
+            String::new()
+        } else {
+            format!("launch_hook = {{ failure_share = 0.3, timeout_seconds = 30, default_result = '{silent}' }}")
+        };
         let weight = if weights { "route_weight = 1" } else { "" };
         let text = format!(
             r#"
@@ -120,8 +139,9 @@ proptest! {
             dollars_per_replica_hour = 0.1
             spot = {{ preemptions_per_replica_hour = 20, notice_seconds = 2, shocks_per_day = 200,
                       shock_seconds = 30, price_volatility = 0.5 }}
-            warm_pool = {{ replicas_max = 2, replicas_initial = 1, dollars_per_replica_hour = 0.01,
-                           startup = {{ kind = "constant", seconds = 5 }} }}
+            warm_pool = {{ {warm} replicas_max = 2, replicas_initial = 1, reuse_on_scale_in = {reuse} }}
+            terminating_hook_seconds = {terminating}
+            {hook}
             {weight}
             [[pools]]
             name = "steady"
@@ -139,7 +159,7 @@ proptest! {
         if scenario.client.timeout.is_none() && wanted.iter().all(|wanted| *wanted == 0) {
             scenario.pools[1].bounds.replicas_min = 1;
         }
-        audit(&scenario, &wanted, Seed::training(seed));
+        audit(&scenario, &wanted, resizes, Seed::training(seed));
     }
 
     /// First come first served, one unbounded central queue, equal always-ready replicas, no time-outs: nobody

@@ -8,26 +8,25 @@
     reason = "experiments are where clock, disk, threads and terminal belong"
 )]
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Parser;
-use serde::{Deserialize, Serialize};
 use tidegate_autoscalers::{Catalog, NamedController, effective_parameters};
 use tidegate_core::Split;
 use tidegate_experiments::cli::{self, Choice};
 use tidegate_experiments::comparison::{self, Recorded};
-use tidegate_experiments::engine::{Timed, simulate};
 use tidegate_experiments::manifest::Manifest;
 use tidegate_experiments::recorder::Recorder;
 use tidegate_experiments::report::Report;
 use tidegate_experiments::runs::{self, Job};
 use tidegate_experiments::scenarios::{self, Study};
-use tidegate_experiments::scores::{self, Followed, RunRow};
+use tidegate_experiments::scores::{self, RunRow};
 use tidegate_experiments::staffing::Staffing;
-use tidegate_experiments::{controllers, fleet};
+use tidegate_experiments::trial::{self, Scored, Timing};
+use tidegate_experiments::tuned::TunedFile;
+use tidegate_experiments::{controllers, fleet, outputs};
 
 /// Training days on which the fixed fleet is tuned for a trace.
 const N_TUNING_DAYS: u64 = 7;
@@ -42,15 +41,20 @@ const N_TUNING_DAYS: u64 = 7;
 struct Arguments {
     #[command(flatten)]
     choice: Choice,
+
+    /// Parameters that `tune` found for these scenarios; they stand over the scenario's and under those of
+    /// --controllers
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "results/tune/tuned.toml")]
+    tuned: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let Arguments { choice } = Arguments::parse();
+    let Arguments { choice, tuned } = Arguments::parse();
     if choice.list {
         list();
         return ExitCode::SUCCESS;
     }
-    let sweep = match Sweep::new(choice) {
+    let sweep = match Sweep::new(choice, tuned) {
         Ok(sweep) => sweep,
         Err(error) => return cli::refuse(&error),
     };
@@ -61,8 +65,10 @@ fn main() -> ExitCode {
 /// What runs on what.
 struct Sweep {
     choice: Choice,
+    tuned: Option<PathBuf>,
     out: PathBuf,
-    catalog: Catalog,
+    /// One a study, since its forecasters have seen its training days.
+    catalogs: Vec<Catalog>,
     studies: Vec<Study>,
     staffing: Vec<Option<Staffing>>,
     controllers: Vec<NamedController>,
@@ -78,23 +84,9 @@ struct Cell {
     seed: u64,
 }
 
-/// What a run leaves behind.
-#[derive(Serialize, Deserialize)]
-struct Scored {
-    row: RunRow,
-    microseconds_per_decision: f64,
-}
-
-#[derive(Serialize)]
-struct Timing<'a> {
-    run: &'a str,
-    elapsed_seconds: f64,
-    microseconds_per_decision: f64,
-}
-
 impl Sweep {
     /// Reads and checks everything; writes nothing.
-    fn new(mut choice: Choice) -> anyhow::Result<Self> {
+    fn new(mut choice: Choice, tuned: Option<PathBuf>) -> anyhow::Result<Self> {
         if choice.smoke {
             choice.seeds = choice.seeds.min(2);
         }
@@ -102,6 +94,12 @@ impl Sweep {
         let controllers = controllers::chosen(&choice, &catalog)?;
         let baseline = controllers::baseline(&choice, &controllers)?;
         let mut studies = scenarios::chosen(&choice)?;
+        if let Some(path) = &tuned {
+            let file = TunedFile::read(path, &catalog)?;
+            for study in &mut studies {
+                file.apply(path, study)?;
+            }
+        }
         let runs_fixed = controllers.iter().any(|named| named.kind == "fixed");
         let untuned = |study: &&mut Study| !study.scenario().controllers.contains_key("fixed");
         for study in studies.iter_mut().filter(untuned).filter(|_| runs_fixed) {
@@ -110,7 +108,8 @@ impl Sweep {
             let days = study.n_worlds(Split::Training, N_TUNING_DAYS);
             study.set_fixed(replicas, &format!("`fixed` tuned on {days} training days, on the fluid engine"));
         }
-        for study in &studies {
+        let catalogs: Vec<Catalog> = studies.iter().map(controllers::catalog_for).collect();
+        for (study, catalog) in studies.iter().zip(&catalogs) {
             let scenario = study.scenario();
             for controller in &controllers {
                 catalog
@@ -125,7 +124,7 @@ impl Sweep {
         let staffing = studies.iter().map(|study| Staffing::new(study.scenario())).collect();
         let out = choice.out(&experiment);
         let program = runs::program_hash()?;
-        Ok(Self { choice, out, catalog, studies, staffing, controllers, baseline, program })
+        Ok(Self { choice, tuned, out, catalogs, studies, staffing, controllers, baseline, program })
     }
 
     fn jobs(&self) -> Vec<Job<Cell>> {
@@ -151,31 +150,18 @@ impl Sweep {
 
     /// One run, and its record tick by tick.
     fn run(&self, cell: Cell) -> (Scored, Recorder) {
-        let study = &self.studies[cell.study];
-        let (scenario, seed) = study.world(Split::Evaluation, cell.seed);
-        let named = &self.controllers[cell.controller];
-        let mut controller = self
-            .catalog
-            .build_named(named, &scenario.controllers, &scenario.facts())
-            .expect("every controller was built once before the first run");
-        let mut timed = Timed::new(&mut *controller);
-        let mut recorder = Recorder::new(scenario.tick_seconds);
-        let summary = simulate(self.choice.engine, scenario, &mut timed, seed, &mut recorder);
-        let microseconds_per_decision = timed.microseconds_per_decision();
-        let supply = recorder.series(|sample| f64::from(sample.ready));
-        let demand = self.demand(cell.study, &recorder);
-        let followed = demand.as_deref().map(|demand| Followed {
-            demand,
-            supply: &supply,
-            tick_seconds: scenario.tick_seconds,
-        });
-        let row = RunRow::new(&study.name, &named.name, cell.seed, &summary, followed);
-        (Scored { row, microseconds_per_decision }, recorder)
+        trial::evaluate(
+            &self.catalogs[cell.study],
+            self.choice.engine,
+            &self.studies[cell.study],
+            self.staffing[cell.study].as_ref(),
+            &self.controllers[cell.controller],
+            cell.seed,
+        )
     }
 
     fn demand(&self, study: usize, recorder: &Recorder) -> Option<Vec<f64>> {
-        let staffing = self.staffing[study].as_ref()?;
-        Some(recorder.series(|sample| staffing.replicas(sample.users_per_second)))
+        trial::demand(self.staffing[study].as_ref(), recorder)
     }
 
     /// Runs, scores, report.
@@ -193,19 +179,10 @@ impl Sweep {
             .collect();
 
         let report = self.report(&rows);
-        let write = |file: &str, bytes: &[u8]| {
-            let path = self.out.join(file);
-            fs::write(&path, bytes).with_context(|| path.display().to_string())
-        };
-        write("runs.csv", &scores::csv_bytes(&rows)?)?;
-        write("timings.csv", &scores::csv_bytes(&timings)?)?;
-        write("manifest.toml", self.manifest().text().as_bytes())?;
-        write("report.md", report.markdown().as_bytes())?;
-        write("report.tex", report.latex().as_bytes())?;
-        write("report.html", report.html().as_bytes())?;
-        for (file, svg) in report.figures() {
-            write(file, svg.as_bytes())?;
-        }
+        outputs::write(&self.out, "runs.csv", &scores::csv_bytes(&rows)?)?;
+        outputs::write(&self.out, "timings.csv", &scores::csv_bytes(&timings)?)?;
+        outputs::write(&self.out, "manifest.toml", self.manifest().text().as_bytes())?;
+        outputs::write_report(&self.out, &report)?;
         print!("{}", report.terminal());
         println!("Written to {}: report.md, report.html, runs.csv and figures.", self.out.display());
         Ok(())
@@ -233,37 +210,18 @@ impl Sweep {
 
     fn manifest(&self) -> Manifest {
         let baseline = &self.controllers[self.baseline].name;
-        Manifest::new("compare", &self.choice, &self.studies, &self.controllers, baseline)
+        let mut manifest = Manifest::new("compare", &self.choice, &self.studies, &self.controllers, baseline);
+        if let Some(file) = self.tuned.as_deref().and_then(Path::file_name) {
+            // Where the file lies is the user's business; what it set, the table of controllers says.
+            manifest.sweep = format!("{} --tuned {}", manifest.sweep, file.to_string_lossy());
+        }
+        manifest
     }
 
     /// Runs seed 0 of everything again and compares it with what is stored.
     fn check(&self) -> anyhow::Result<()> {
-        let path = self.out.join("runs.csv");
-        let stored = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let mut different = Vec::new();
-        let mut n_checked = 0;
-        for job in self.jobs().into_iter().filter(|job| job.what.seed == 0) {
-            let bytes = scores::csv_bytes(&[self.run(job.what).0.row])?;
-            let text = String::from_utf8(bytes).context("a row is text")?;
-            let (header, line) = text.trim_end().split_once('\n').context("a header and a row")?;
-            if stored.lines().next() != Some(header) {
-                bail!("{}: it has other columns", path.display());
-            }
-            n_checked += 1;
-            if !stored.lines().any(|stored| stored == line) {
-                different.push(job.name);
-            }
-        }
-        if !different.is_empty() {
-            bail!(
-                "{}: {} of {n_checked} runs differ: {}",
-                path.display(),
-                different.len(),
-                different.join(", ")
-            );
-        }
-        println!("{n_checked} runs are as stored in {}", Path::new(&path).display());
-        Ok(())
+        let again = self.jobs().into_iter().filter(|job| job.what.seed == 0);
+        outputs::check_rows(&self.out, again.map(|job| (job.name, self.run(job.what).0.row)))
     }
 }
 

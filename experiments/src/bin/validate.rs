@@ -314,6 +314,7 @@ impl Sweep {
             engine: "request and fluid".into(),
             seeds: self.choice.seeds,
             baseline: "theory; request".into(),
+            protocol: None,
             scenarios: self.studies.iter().map(|study| (study.name.clone(), study.hash.clone())).collect(),
             controllers: self.studies.iter().map(|study| (study.name.clone(), parameters(study))).collect(),
         }

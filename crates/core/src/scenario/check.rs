@@ -3,8 +3,9 @@
 use chrono::NaiveDateTime;
 
 use super::config::{
-    ClientConfig, DistributionConfig, EnergyConfig, FaultsConfig, PenaltyConfig, PoolConfig, ResourcesConfig,
-    ScenarioConfig, SensingConfig, ServiceLevelConfig, SpotConfig,
+    ClientConfig, DistributionConfig, EnergyConfig, FaultsConfig, LaunchHookConfig, PenaltyConfig,
+    PoolConfig, ResourcesConfig, ScenarioConfig, SensingConfig, ServiceLevelConfig, SpotConfig,
+    WarmPoolConfig, WarmState,
 };
 use super::workload::{ArrivalsConfig, ReadTrace, Workload};
 use super::{Client, Pool, Scenario, WarmPool};
@@ -253,24 +254,11 @@ fn check_pool(config: &PoolConfig, at: &At<'_>) -> Result<Pool, Problem> {
     };
     let warm_pool = match &config.warm_pool {
         None => None,
-        Some(warm) => {
-            let at = at.inside("warm_pool");
-            if warm.replicas_initial > warm.replicas_max {
-                let what = format!("must be at most {}, but is {}", warm.replicas_max, warm.replicas_initial);
-                return Err(at.problem("replicas_initial", &what));
-            }
-            Some(WarmPool {
-                replicas_max: warm.replicas_max,
-                replicas_initial: warm.replicas_initial,
-                startup: warm.startup.check(&at.inside("startup"))?,
-                dollars_per_replica_hour: non_negative(
-                    &at,
-                    "dollars_per_replica_hour",
-                    warm.dollars_per_replica_hour,
-                )?,
-            })
-        }
+        Some(warm) => Some(check_warm_pool(warm, config, &at.inside("warm_pool"))?),
     };
+    if let Some(hook) = &config.launch_hook {
+        check_launch_hook(hook, &at.inside("launch_hook"))?;
+    }
     if let Some(spot) = &config.spot {
         check_spot(spot, &at.inside("spot"))?;
     }
@@ -285,6 +273,12 @@ fn check_pool(config: &PoolConfig, at: &At<'_>) -> Result<Pool, Problem> {
         startup,
         hook_seconds: config.hook_seconds,
         registration_seconds: config.registration_seconds,
+        launch_hook: config.launch_hook,
+        terminating_hook_seconds: non_negative(
+            at,
+            "terminating_hook_seconds",
+            config.terminating_hook_seconds,
+        )?,
         nominal_startup_seconds,
         slow_start_seconds: non_negative(at, "slow_start_seconds", config.slow_start_seconds)?,
         slow_start_speed: positive(at, "slow_start_speed", config.slow_start_speed)?,
@@ -303,6 +297,50 @@ fn check_pool(config: &PoolConfig, at: &At<'_>) -> Result<Pool, Problem> {
         network_seconds: non_negative(at, "network_seconds", config.network_seconds)?,
         carbon_factor: non_negative(at, "carbon_factor", config.carbon_factor)?,
     })
+}
+
+fn check_warm_pool(warm: &WarmPoolConfig, pool: &PoolConfig, at: &At<'_>) -> Result<WarmPool, Problem> {
+    // A disk of the general-purpose class (gp3) in us-east-1, and the hours of a month that clouds reckon with.
+    const DISK_DOLLARS_PER_GIB_MONTH: f64 = 0.08;
+    const HOURS_PER_MONTH: f64 = 730.0;
+    if warm.replicas_initial > warm.replicas_max {
+        let what = format!("must be at most {}, but is {}", warm.replicas_max, warm.replicas_initial);
+        return Err(at.problem("replicas_initial", &what));
+    }
+    let disk_gib = non_negative(at, "disk_gib", warm.disk_gib)?;
+    let disk_dollars = |gib: f64| gib * DISK_DOLLARS_PER_GIB_MONTH / HOURS_PER_MONTH;
+    // The delays are assumptions: a boot from disk, and memory read back at over 100 MB/s.
+    let (startup_seconds, dollars) = match warm.state {
+        WarmState::Stopped => (40.0, disk_dollars(disk_gib)),
+        WarmState::Hibernated => (20.0, disk_dollars(disk_gib + pool.resources.memory_gib)),
+        WarmState::Running => (0.0, pool.dollars_per_replica_hour),
+    };
+    let startup = match &warm.startup {
+        Some(startup) => startup.check(&at.inside("startup"))?,
+        None => Distribution::Constant { seconds: startup_seconds },
+    };
+    Ok(WarmPool {
+        replicas_max: warm.replicas_max,
+        replicas_initial: warm.replicas_initial,
+        state: warm.state,
+        startup,
+        dollars_per_replica_hour: non_negative(
+            at,
+            "dollars_per_replica_hour",
+            warm.dollars_per_replica_hour.unwrap_or(dollars),
+        )?,
+        reuse_on_scale_in: warm.reuse_on_scale_in,
+    })
+}
+
+fn check_launch_hook(hook: &LaunchHookConfig, at: &At<'_>) -> Result<(), Problem> {
+    at_most_one(at, "failure_share", hook.failure_share)?;
+    // The limits of the console; without a least time a launch that always fails would never let time pass.
+    if !(30.0..=7200.0).contains(&hook.timeout_seconds) {
+        let what = format!("must be 30 to 7200, but is {}", hook.timeout_seconds);
+        return Err(at.problem("timeout_seconds", &what));
+    }
+    Ok(())
 }
 
 fn check_spot(spot: &SpotConfig, at: &At<'_>) -> Result<(), Problem> {

@@ -186,6 +186,11 @@ pub struct PoolConfig {
     /// Registration with the balancer after that, in seconds; default 0.
     #[serde(default)]
     pub registration_seconds: f64,
+    /// What if the launch hook does not answer; default: it always does.
+    pub launch_hook: Option<LaunchHookConfig>,
+    /// Hook of a replica that was scaled in, after it drained: out of service but billed, in seconds; default 0.
+    #[serde(default)]
+    pub terminating_hook_seconds: f64,
     /// What the operator expects a start to take, request to ready; default: the mean of the above, rounded.
     pub nominal_startup_seconds: Option<f64>,
     /// Time after becoming ready during which a replica is slower; default 0.
@@ -223,6 +228,31 @@ pub struct PoolConfig {
     pub carbon_factor: f64,
 }
 
+/// A launch hook that may stay silent, instead of answering CONTINUE after the pool's `hook_seconds`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct LaunchHookConfig {
+    /// Share of launches of which the hook never answers.
+    pub failure_share: f64,
+    /// Heartbeat timeout: how long an answer is waited for; default 3600 s, as AWS has it.
+    #[serde(default = "hour")]
+    pub timeout_seconds: f64,
+    /// What happens then; default abandon, as AWS has it.
+    #[serde(default)]
+    pub default_result: HookResult,
+}
+
+/// What happens when a launch hook times out.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum HookResult {
+    /// The replica ends and another one is launched.
+    #[default]
+    Abandon,
+    /// The replica is put into service all the same.
+    Continue,
+}
+
 /// The spot market.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -258,10 +288,32 @@ pub struct WarmPoolConfig {
     /// Number at the start of every run; default 0.
     #[serde(default)]
     pub replicas_initial: u32,
-    /// From asked for to running process, in place of the pool's start-up.
-    pub startup: DistributionConfig,
-    /// Price of one (stopped: its disk; hibernated: disk and memory image; running: the full price).
-    pub dollars_per_replica_hour: f64,
+    /// What a prepared replica is while it waits; default stopped, as AWS has it.
+    #[serde(default)]
+    pub state: WarmState,
+    /// From asked for to running process, in place of the pool's start-up; default by state.
+    pub startup: Option<DistributionConfig>,
+    /// Price of one; default by state (stopped: its disk; hibernated: disk and memory image; running: full price).
+    pub dollars_per_replica_hour: Option<f64>,
+    /// Size of its disk, for that default; default 30 GiB.
+    #[serde(default = "thirty")]
+    pub disk_gib: f64,
+    /// Whether replicas that are scaled in go back to the warm pool while it has room; default false.
+    #[serde(default)]
+    pub reuse_on_scale_in: bool,
+}
+
+/// What a prepared replica is while it waits.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum WarmState {
+    /// Shut down; only its disk is paid.
+    #[default]
+    Stopped,
+    /// Shut down with its memory on the disk.
+    Hibernated,
+    /// Running and paid in full, but out of service.
+    Running,
 }
 
 /// What a replica is and uses: utilization = idle + slope · load, cut at 1.
@@ -511,7 +563,9 @@ defaults! {
     minute: f64 = 60.0;
     two_minutes: f64 = 120.0;
     quarter_hour: f64 = 900.0;
+    hour: f64 = 3600.0;
     four_hours: f64 = 14_400.0;
+    thirty: f64 = 30.0;
     hundred: f64 = 100.0;
     two_hundred: f64 = 200.0;
     four_hundred: f64 = 400.0;

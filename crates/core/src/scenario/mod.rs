@@ -6,7 +6,7 @@ pub mod workload;
 
 pub use check::Problem;
 pub use config::{Balancer, EnergyConfig, ExternalSource, FaultsConfig, ResourcesConfig, ScenarioConfig};
-pub use config::{SensingConfig, SpotConfig};
+pub use config::{HookResult, LaunchHookConfig, SensingConfig, SpotConfig, WarmState};
 pub use workload::{ArrivalsConfig, Recorded, Scale, TraceConfig, Workload};
 
 use crate::locate::{FieldError, located, read_toml};
@@ -117,6 +117,8 @@ pub struct Pool {
     pub startup: Distribution,
     pub hook_seconds: f64,
     pub registration_seconds: f64,
+    pub launch_hook: Option<LaunchHookConfig>,
+    pub terminating_hook_seconds: f64,
     pub nominal_startup_seconds: f64,
     pub slow_start_seconds: f64,
     pub slow_start_speed: f64,
@@ -139,10 +141,14 @@ pub struct WarmPool {
     pub replicas_max: Replicas,
     /// Number at the start of every run.
     pub replicas_initial: Replicas,
+    /// What one is while it waits.
+    pub state: WarmState,
     /// From asked for to running process.
     pub startup: Distribution,
     /// Price of one.
     pub dollars_per_replica_hour: f64,
+    /// Whether replicas that are scaled in go back to it.
+    pub reuse_on_scale_in: bool,
 }
 
 impl Scenario {
@@ -263,7 +269,7 @@ mod tests {
             "concurrency = 4",
             "concurency = 4",
             &expect![
-                "line 24: `pools[0].concurency` unknown field `concurency`, expected one of `name`, `concurrency`, `speed`, `replicas_min`, `replicas_max`, `replicas_initial`, `startup`, `hook_seconds`, `registration_seconds`, `nominal_startup_seconds`, `slow_start_seconds`, `slow_start_speed`, `drain_seconds_max`, `dollars_per_replica_hour`, `billing_quantum_seconds`, `billing_minimum_seconds`, `spot`, `warm_pool`, `resources`, `route_weight`, `network_seconds`, `carbon_factor`"
+                "line 24: `pools[0].concurency` unknown field `concurency`, expected one of `name`, `concurrency`, `speed`, `replicas_min`, `replicas_max`, `replicas_initial`, `startup`, `hook_seconds`, `registration_seconds`, `launch_hook`, `terminating_hook_seconds`, `nominal_startup_seconds`, `slow_start_seconds`, `slow_start_speed`, `drain_seconds_max`, `dollars_per_replica_hour`, `billing_quantum_seconds`, `billing_minimum_seconds`, `spot`, `warm_pool`, `resources`, `route_weight`, `network_seconds`, `carbon_factor`"
             ],
         );
         check(

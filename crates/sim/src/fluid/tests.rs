@@ -211,6 +211,7 @@ proptest! {
         queue_max in prop::option::of(0_u32..200),
         scrape in prop::sample::select(vec![5, 15, 60]),
         weighted in any::<bool>(),
+        resizes in any::<bool>(),
         wanted in prop::collection::vec(0_u32..12, 20),
     ) {
         let service = format!("work = {{ {work} }}");
@@ -240,7 +241,12 @@ proptest! {
         while plant.phase() != Phase::Done {
             plant.observe(Needs::REPLICAS);
             let wanted = wanted[ticks / 10 % wanted.len()];
-            let record = plant.tick(&[PoolTarget::wanted(wanted), PoolTarget::wanted(12 - wanted)]).clone();
+            let mut targets = [PoolTarget::wanted(wanted), PoolTarget::wanted(12 - wanted)];
+            if resizes {
+                let size = [0.5, 1.0, 2.0][ticks / 7 % 3];
+                targets = targets.map(|target| PoolTarget { replica_size: Some(size), replace: wanted / 3, ..target });
+            }
+            let record = plant.tick(&targets).clone();
             arrived += record.users.arrived;
             decided += record.users.succeeded + record.users.gave_up;
             let size = 1e-9 * arrived.max(1.0_f64);

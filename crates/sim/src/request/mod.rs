@@ -417,6 +417,8 @@ impl RequestPlant {
             self.completions.pop();
             if self.stations.release(job.replica) {
                 self.fleet.drained(job.replica, now);
+                // A terminating hook may begin.
+                self.next_other = self.next_other.min(self.fleet.next_seconds());
             }
         }
     }

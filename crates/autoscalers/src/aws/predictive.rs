@@ -1,0 +1,183 @@
+//! The predictive scaling policy: an hourly forecast of the load, and the capacity that it needs.
+//!
+//! The load is the metric summed over the instances (replicas that are busy for cpu, requests a second for requests
+//! per replica), averaged over each hour of the clock. After 24 hours of data, and then every 6 hours, the forecaster
+//! is fitted again and asked for the next 48 hours; the capacity of an hour is ⌈median / target⌉. It applies from
+//! [`PredictiveParameters::scheduling_buffer_seconds`] before the hour until its end, as a floor: the policy never
+//! scales in.
+
+use std::num::NonZeroU32;
+
+use tidegate_core::locate::FieldError;
+use tidegate_core::{
+    Calendar, ControllerStream, Forecaster, Observation, OperatorFacts, Quantiles, Replicas, SECONDS_PER_HOUR,
+};
+
+use super::parameters::{BreachBehavior, PredictiveMode, PredictiveParameters};
+use crate::rule::{ActingPool, Window, round_up};
+use crate::signal::{Metric, Signal};
+
+/// How far a forecast reaches.
+const HORIZON_HOURS: NonZeroU32 = NonZeroU32::new(48).expect("it is not 0");
+/// How often it is made again.
+const REFRESH_HOURS: i64 = 6;
+
+/// What a forecaster for predictive scaling is made for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ForecastNeeds {
+    /// Length of a step: an hour.
+    pub step_seconds: f64,
+    /// Steps of history that it should use: 14 days.
+    pub history_steps: u32,
+    /// Steps that are asked for: 48 hours.
+    pub horizon_steps: u32,
+    /// Whose hours the steps are; step 0 begins with the hour in which the run starts.
+    pub calendar: Calendar,
+}
+
+impl ForecastNeeds {
+    pub(super) fn of(facts: &OperatorFacts) -> Self {
+        Self {
+            step_seconds: SECONDS_PER_HOUR,
+            history_steps: 14 * 24,
+            horizon_steps: HORIZON_HOURS.get(),
+            calendar: on_the_hour(facts.calendar).0,
+        }
+    }
+}
+
+/// The same calendar with the run starting at the full hour, and by how much that is earlier.
+fn on_the_hour(calendar: Calendar) -> (Calendar, f64) {
+    let past_the_hour = calendar.local(0.0).second_of_day % 3600;
+    let warm_up_seconds = calendar.warm_up_seconds + past_the_hour;
+    (Calendar { warm_up_seconds, ..calendar }, f64::from(past_the_hour))
+}
+
+/// The highest capacity of the group after a forecast: with `IncreaseMaxCapacity` the forecast and the buffer on top
+/// of it, where that is more than the present one.
+pub fn raised_max_capacity(forecast: Replicas, present: Replicas, buffer_share: f64) -> Replicas {
+    present.max(round_up(f64::from(forecast) * (1.0 + buffer_share)))
+}
+
+/// A policy with its forecaster.
+pub(super) struct Predictive {
+    forecaster: Box<dyn Forecaster + Send>,
+    signal: Signal,
+    window: Window,
+    pool: ActingPool,
+    sums_replicas: bool,
+    calendar: Calendar,
+    past_the_hour_seconds: f64,
+    parameters: PredictiveParameters,
+    hour: i64,
+    sum: f64,
+    n: u32,
+    hours_seen: u32,
+    forecast: Quantiles,
+    forecast_hour: Option<i64>,
+    capacity: Option<Replicas>,
+}
+
+impl Predictive {
+    pub(super) fn new(
+        parameters: &PredictiveParameters,
+        forecaster: Box<dyn Forecaster + Send>,
+        decides_seconds: f64,
+        pool: ActingPool,
+        facts: &OperatorFacts,
+    ) -> Result<Self, FieldError> {
+        let signal = match (&parameters.external, parameters.metric) {
+            (Some(name), _) => Signal::external(name, pool, facts)?,
+            (None, Metric::RequestsPerSecondPerReplica) => {
+                Signal::new(Metric::RequestsPerSecond, pool, facts)
+            }
+            (None, metric) => Signal::new(metric, pool, facts),
+        };
+        let (calendar, past_the_hour_seconds) = on_the_hour(facts.calendar);
+        Ok(Self {
+            forecaster,
+            signal,
+            window: Window::new(decides_seconds, f64::INFINITY, facts.scrape_seconds),
+            pool,
+            sums_replicas: matches!(parameters.metric, Metric::Cpu | Metric::Network),
+            calendar,
+            past_the_hour_seconds,
+            parameters: parameters.clone(),
+            hour: 0,
+            sum: 0.0,
+            n: 0,
+            hours_seen: 0,
+            forecast: Quantiles { values: Vec::with_capacity(HORIZON_HOURS.get() as usize) },
+            forecast_hour: None,
+            capacity: None,
+        })
+    }
+
+    pub(super) fn reset(&mut self, chance: ControllerStream) {
+        self.forecaster.reset(self.calendar, chance);
+        self.window.clear();
+        (self.hour, self.sum, self.n, self.hours_seen) = (0, 0.0, 0, 0);
+        self.forecast.values.clear();
+        self.forecast_hour = None;
+        self.capacity = None;
+    }
+
+    /// Takes the load of the last period, and gives the capacity that the forecast asks for now, if there is one.
+    pub(super) fn advance(&mut self, observation: &Observation<'_>) {
+        let now = observation.now_seconds + self.past_the_hour_seconds;
+        self.signal.feed(observation, &mut self.window);
+        if let Some(value) = self.window.mean(observation.now_seconds) {
+            let ready = f64::from(self.pool.status(observation).ready);
+            self.sum += if self.sums_replicas { value * ready } else { value };
+            self.n += 1;
+        }
+        self.window.clear();
+        let hour = (now / SECONDS_PER_HOUR).floor() as i64;
+        while self.hour < hour {
+            let mean = (self.n > 0).then(|| self.sum / f64::from(self.n));
+            self.forecaster.observe(mean);
+            self.hours_seen += u32::from(mean.is_some());
+            (self.sum, self.n) = (0.0, 0);
+            self.hour += 1;
+        }
+        let is_due = self.forecast_hour.is_none_or(|made| hour - made >= REFRESH_HOURS);
+        if is_due && self.hours_seen >= self.parameters.history_hours_min {
+            self.forecaster.refit();
+            self.forecaster.forecast(HORIZON_HOURS, &mut self.forecast);
+            self.forecast_hour = Some(hour);
+        }
+        let soon = ((now + self.parameters.scheduling_buffer_seconds) / SECONDS_PER_HOUR).floor() as i64;
+        self.capacity = (hour..=soon).filter_map(|hour| self.capacity_of(hour)).max();
+    }
+
+    /// The capacity that an hour needs by the forecast.
+    fn capacity_of(&self, hour: i64) -> Option<Replicas> {
+        let ahead = usize::try_from(hour - self.forecast_hour?).ok()?;
+        let median = (ahead < self.forecast.values.len()).then(|| self.forecast.median(ahead))?;
+        median.is_finite().then(|| round_up(median.max(0.0) / self.parameters.target))
+    }
+
+    /// What the forecast asks for now, whether or not the policy may act on it.
+    pub(super) fn forecast_capacity(&self) -> Option<Replicas> {
+        self.capacity
+    }
+
+    /// What the policy asks for now.
+    pub(super) fn floor(&self) -> Option<Replicas> {
+        self.capacity.filter(|_| self.parameters.mode == PredictiveMode::ForecastAndScale)
+    }
+
+    /// The most that the group may have, given what it may have now.
+    pub(super) fn raised_max(&self, present: Replicas) -> Replicas {
+        match (self.parameters.max_capacity_breach_behavior, self.floor()) {
+            (BreachBehavior::IncreaseMaxCapacity, Some(forecast)) => {
+                raised_max_capacity(forecast, present, self.parameters.max_capacity_buffer)
+            }
+            _ => present,
+        }
+    }
+
+    pub(super) fn mode(&self) -> PredictiveMode {
+        self.parameters.mode
+    }
+}

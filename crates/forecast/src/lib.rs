@@ -1,0 +1,32 @@
+//! History in, quantiles of the future out.
+//!
+//! Every method is a [`tidegate_core::Forecaster`]: it sees one value or one gap a step and answers in the unit of
+//! what it saw. What it sees is never negative, and no more is what it says. A value that is no finite number counts
+//! as a gap.
+//!
+//! ```
+//! use tidegate_core::{Forecaster, Quantiles, Scenario, Seed, scenario};
+//! use tidegate_forecast::SeasonalNaive;
+//!
+//! let facts = Scenario::parse(scenario::EXAMPLE)?.facts();
+//! let mut forecaster = SeasonalNaive::day(3600.0);
+//! forecaster.reset(facts.calendar, Seed::training(0).controller(0));
+//! for hour in 0..48 {
+//!     forecaster.observe(Some(f64::from(hour % 24)));
+//! }
+//! forecaster.refit();
+//! let mut quantiles = Quantiles::default();
+//! forecaster.forecast(3.try_into()?, &mut quantiles);
+//! assert_eq!([0, 1, 2].map(|ahead| quantiles.median(ahead)), [0.0, 1.0, 2.0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod errors;
+mod history;
+pub mod last_value;
+pub mod seasonal_naive;
+#[cfg(test)]
+mod testing;
+
+pub use last_value::LastValue;
+pub use seasonal_naive::SeasonalNaive;
