@@ -15,7 +15,8 @@ use toml::{Table, Value};
 
 use crate::rule::wrong;
 use crate::{
-    fixed, knative, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing, threshold,
+    fixed, hpa, knative, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing,
+    threshold,
 };
 
 /// A controller ready to run.
@@ -255,6 +256,7 @@ impl Catalog {
                 Kind::of::<scheduled::Scheduled>(),
                 Kind::of::<queue_depth::QueueDepth>(),
                 Kind::of::<square_root_staffing::SquareRootStaffing>(),
+                Kind::of::<hpa::Hpa>(),
                 Kind::of::<knative::Knative>(),
             ],
         }
@@ -462,6 +464,7 @@ mod tests {
         check::<scheduled::Scheduled>();
         check::<queue_depth::QueueDepth>();
         check::<square_root_staffing::SquareRootStaffing>();
+        check::<hpa::Hpa>();
         check::<knative::Knative>();
     }
 
@@ -544,7 +547,9 @@ mod tests {
         );
         read(
             "[[controllers]]\nname = \"a\"\nkind = \"treshold\"\n",
-            &expect![[r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `knative`, but is "treshold""#]],
+            &expect![[
+                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `hpa`, `knative`, but is "treshold""#
+            ]],
         );
         read(
             &format!("{head}{head}"),
@@ -617,7 +622,9 @@ mod tests {
         };
         check(
             "[treshold]\nhigh = 0.7",
-            &expect![[r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `knative`, but is "treshold""#]],
+            &expect![[
+                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `hpa`, `knative`, but is "treshold""#
+            ]],
         );
         check("threshold = 3", &expect!["`controllers.threshold` must be a table of parameters, but is 3"]);
         check(

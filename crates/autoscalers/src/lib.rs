@@ -17,6 +17,7 @@
 
 pub mod catalog;
 pub mod fixed;
+pub mod hpa;
 pub mod knative;
 pub mod metric_vote;
 pub mod multi_dimensional;

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use tidegate_core::observation::ExternalSample;
+use tidegate_core::observation::{ExternalSample, ReplicaSample};
 use tidegate_core::scenario::EXAMPLE;
 use tidegate_core::{
     Basis, Controller, Decision, Observation, OperatorFacts, PoolStatus, Replicas, Scenario, Scrape, Seed,
@@ -57,6 +57,8 @@ pub struct Desk {
     pub scrapes: Vec<Scrape>,
     /// External samples to be seen by the next decision.
     pub external: Vec<ExternalSample>,
+    /// Replicas to be seen, one by one; left to the test.
+    pub replicas: Vec<ReplicaSample>,
     /// Time from asked for to ready.
     pub startup_seconds: f64,
     /// (ready at, pool) of replicas on their way.
@@ -80,6 +82,7 @@ impl Desk {
             now_seconds: 0.0,
             scrapes: Vec::new(),
             external: Vec::new(),
+            replicas: Vec::new(),
             startup_seconds: 0.0,
             starts: Vec::new(),
         }
@@ -114,7 +117,7 @@ impl Desk {
             scrapes: &self.scrapes,
             external: &self.external,
             pools: &self.pools,
-            replicas: &[],
+            replicas: &self.replicas,
             notices: &[],
             carbon_grams_per_kwh: None,
         }

@@ -499,19 +499,43 @@ mod tests {
     /// 6 of 7 keep one pod; 70 need 10: in the panic window one second of 70 among six of 6 is seen at once.
     #[test]
     fn a_surge_is_met_by_panic_and_a_lull_after_a_stable_window() {
-        check("", &facts(), &[(0.0, 6.0), (100.0, 70.0), (160.0, 6.0)], 300.0, &expect!["0:1 102:4 104:7 106:10 168:9 174:8 180:7 188:6 194:5 200:4 206:3 214:2 220:1"]);
+        check(
+            "",
+            &facts(),
+            &[(0.0, 6.0), (100.0, 70.0), (160.0, 6.0)],
+            300.0,
+            &expect!["0:1 102:4 104:7 106:10 168:9 174:8 180:7 188:6 194:5 200:4 206:3 214:2 220:1"],
+        );
     }
 
     #[test]
     fn it_sleeps_and_wakes() {
-        check("", &facts(), &[(0.0, 6.0), (20.0, 0.0), (300.0, 20.0), (310.0, 0.0)], 600.0, &expect!["0:1 82:0 302:3 366:1 372:0"]);
-        check("target_burst_capacity = 0", &facts(), &[(0.0, 6.0), (20.0, 0.0)], 600.0, &expect!["0:1 110:0"]);
+        check(
+            "",
+            &facts(),
+            &[(0.0, 6.0), (20.0, 0.0), (300.0, 20.0), (310.0, 0.0)],
+            600.0,
+            &expect!["0:1 82:0 302:3 366:1 372:0"],
+        );
+        check(
+            "target_burst_capacity = 0",
+            &facts(),
+            &[(0.0, 6.0), (20.0, 0.0)],
+            600.0,
+            &expect!["0:1 110:0"],
+        );
     }
 
     #[test]
     fn sparse_scrapes_still_work() {
         let sparse = OperatorFacts { scrape_seconds: 15.0, ..facts() };
-        check("", &sparse, &[(0.0, 6.0), (90.0, 70.0), (180.0, 6.0)], 400.0, &expect!["0:1 106:10 196:8 210:6 216:5 226:4 228:3 236:2 240:1"]);
+        check(
+            "",
+            &sparse,
+            &[(0.0, 6.0), (90.0, 70.0), (180.0, 6.0)],
+            400.0,
+            &expect!["0:1 106:10 196:8 210:6 216:5 226:4 228:3 236:2 240:1"],
+        );
     }
 
     #[test]
