@@ -15,8 +15,8 @@ use toml::{Table, Value};
 
 use crate::rule::wrong;
 use crate::{
-    fixed, hpa, knative, metric_vote, multi_dimensional, queue_depth, scheduled, square_root_staffing,
-    threshold,
+    fixed, gcp, hpa, keda, knative, metric_vote, multi_dimensional, queue_depth, scheduled,
+    square_root_staffing, threshold,
 };
 
 /// A controller ready to run.
@@ -258,6 +258,8 @@ impl Catalog {
                 Kind::of::<square_root_staffing::SquareRootStaffing>(),
                 Kind::of::<hpa::Hpa>(),
                 Kind::of::<knative::Knative>(),
+                Kind::of::<gcp::Gcp>(),
+                Kind::of::<keda::Keda>(),
             ],
         }
     }
@@ -466,6 +468,8 @@ mod tests {
         check::<square_root_staffing::SquareRootStaffing>();
         check::<hpa::Hpa>();
         check::<knative::Knative>();
+        check::<gcp::Gcp>();
+        check::<keda::Keda>();
     }
 
     #[test]
@@ -548,7 +552,7 @@ mod tests {
         read(
             "[[controllers]]\nname = \"a\"\nkind = \"treshold\"\n",
             &expect![[
-                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `hpa`, `knative`, but is "treshold""#
+                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `hpa`, `knative`, `gcp`, `keda`, but is "treshold""#
             ]],
         );
         read(
@@ -623,7 +627,7 @@ mod tests {
         check(
             "[treshold]\nhigh = 0.7",
             &expect![[
-                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `hpa`, `knative`, but is "treshold""#
+                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `hpa`, `knative`, `gcp`, `keda`, but is "treshold""#
             ]],
         );
         check("threshold = 3", &expect!["`controllers.threshold` must be a table of parameters, but is 3"]);

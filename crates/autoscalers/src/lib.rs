@@ -16,8 +16,11 @@
 //! ```
 
 pub mod catalog;
+mod cron_clock;
 pub mod fixed;
+pub mod gcp;
 pub mod hpa;
+pub mod keda;
 pub mod knative;
 pub mod metric_vote;
 pub mod multi_dimensional;

@@ -24,6 +24,7 @@ use tidegate_core::{
 };
 
 use crate::catalog::{About, Parameter, Rule};
+use crate::cron_clock::{read_cron, read_time_zone};
 use crate::rule::{ActingPool, not_negative, positive, wrong};
 
 /// What can be set.
@@ -127,7 +128,7 @@ impl Rule for Scheduled {
         not_negative(&[("lead_seconds", parameters.lead_seconds)])?;
         positive(&[("period_seconds", parameters.period_seconds)])?;
         if let Some(name) = &parameters.time_zone {
-            read_time_zone(name)?;
+            read_time_zone(name, "time_zone")?;
         }
         let Some(entries) = &parameters.entries else { return Ok(()) };
         if entries.is_empty() {
@@ -135,7 +136,7 @@ impl Rule for Scheduled {
         }
         for (index, entry) in entries.iter().enumerate() {
             let path = format!("entries[{index}]");
-            read_cron(&entry.cron, &path)?;
+            read_cron(&entry.cron, &format!("{path}.cron"))?;
             if entry.wanted.or(entry.replicas_min).or(entry.replicas_max).is_none() {
                 return Err(wrong(
                     &path,
@@ -158,7 +159,7 @@ impl Rule for Scheduled {
         let written = parameters.entries.clone().unwrap_or_else(|| business_hours(pool_bounds));
         let sets_bounds = written.iter().any(|entry| entry.replicas_min.or(entry.replicas_max).is_some());
         let time_zone = match &parameters.time_zone {
-            Some(name) => read_time_zone(name)?,
+            Some(name) => read_time_zone(name, "time_zone")?,
             None => facts.calendar.time_zone,
         };
         let mut entries = Vec::with_capacity(written.len());
@@ -176,7 +177,11 @@ impl Rule for Scheduled {
                 replicas_min: entry.replicas_min,
                 replicas_max: entry.replicas_max,
             };
-            entries.push(Entry { cron: read_cron(&entry.cron, &path)?, settings, next: None });
+            entries.push(Entry {
+                cron: read_cron(&entry.cron, &format!("{path}.cron"))?,
+                settings,
+                next: None,
+            });
         }
         Ok(Self {
             pool,
@@ -203,30 +208,6 @@ fn business_hours(bounds: Bounds) -> Vec<EntryParameters> {
         replicas_max: None,
     };
     vec![entry("0 8 * * *", 2), entry("0 20 * * *", 4)]
-}
-
-fn read_time_zone(name: &str) -> Result<Tz, FieldError> {
-    name.parse()
-        .map_err(|_| wrong("time_zone", format!("must be an IANA name like Europe/Berlin, but is {name:?}")))
-}
-
-fn read_cron(text: &str, path: &str) -> Result<Cron, FieldError> {
-    let field = format!("{path}.cron");
-    let cron: Cron = text.parse().map_err(|error: croner::errors::CronError| {
-        wrong(
-            &field,
-            format!(
-                "must be a cron expression like \"0 8 * * MON-FRI\", but is {text:?}: {}",
-                error.to_string().trim_end_matches('.')
-            ),
-        )
-    })?;
-    // The 30th of February reads well and never comes.
-    let long_ago = DateTime::UNIX_EPOCH;
-    match cron.find_next_occurrence(&long_ago, true) {
-        Ok(_) => Ok(cron),
-        Err(_) => Err(wrong(&field, format!("must come due some day, but {text:?} never does"))),
-    }
 }
 
 impl Controller for Scheduled {

@@ -131,6 +131,15 @@ fn deciding_allocates_nothing() {
     let mut all = everything(&facts);
     all.push(("metric_vote with p95", testing::controller("metric_vote", voters, &facts)));
     all.push(("queue_depth with drain", testing::controller("queue_depth", "drain_seconds = 60", &facts)));
+    let cron = "triggers = [{ kind = \"cron\", start = \"0 8 * * *\", end = \"0 9 * * *\", desired_replicas = 7 }]\n";
+    let behavior = "scale_up = { window_seconds = 60 }";
+    all.push(("keda with cron", testing::controller("keda", &format!("{cron}{behavior}"), &facts)));
+    let schedule = "schedules = [{ cron = \"0 8 * * *\", duration_seconds = 600, replicas_min = 9 }]\n";
+    let signals =
+        "serving_capacity = 5\nsignals = [{ metric = \"concurrency\", single_instance_assignment = 4 }]";
+    all.push(("gcp with a schedule", testing::controller("gcp", &format!("{schedule}{signals}"), &facts)));
+    let delay = "scale_down_delay_seconds = 60\naveraging = \"weighted_exponential\"";
+    all.push(("knative with a delay", testing::controller("knative", delay, &facts)));
     for (kind, mut controller) in all {
         let mut desk = Desk::new(&facts);
         let mut allocations = 0;
