@@ -16,8 +16,8 @@ use toml::{Table, Value};
 
 use crate::rule::wrong;
 use crate::{
-    autopilot, aws, fixed, hpa, lcp, metric_vote, multi_dimensional, queue_depth, scheduled, spot_mix,
-    square_root_staffing, threshold, vpa,
+    autopilot, aws, fixed, gcp, hpa, keda, knative, lcp, metric_vote, multi_dimensional, queue_depth,
+    scheduled, spot_mix, square_root_staffing, threshold, vpa,
 };
 
 /// A controller ready to run.
@@ -275,6 +275,9 @@ impl Catalog {
                 Kind::of::<aws::AwsStep>(),
                 Kind::of::<aws::AwsSimple>(),
                 Kind::of::<aws::EcsTargetTracking>(),
+                Kind::of::<knative::Knative>(),
+                Kind::of::<gcp::Gcp>(),
+                Kind::of::<keda::Keda>(),
             ],
         }
     }
@@ -547,6 +550,9 @@ mod tests {
         check::<aws::AwsStep>();
         check::<aws::AwsSimple>();
         check::<aws::EcsTargetTracking>();
+        check::<knative::Knative>();
+        check::<gcp::Gcp>();
+        check::<keda::Keda>();
     }
 
     #[test]

@@ -24,6 +24,7 @@ use tidegate_core::{
 };
 
 use crate::catalog::{About, Parameter, Rule, Search};
+use crate::cron_clock::{read_cron, read_time_zone};
 use crate::rule::{ActingPool, not_negative, positive, wrong};
 
 /// What can be set.
@@ -111,9 +112,9 @@ impl Timetable {
         time_zone: Option<&str>,
         calendar: Calendar,
     ) -> Result<Self, FieldError> {
-        let time_zone = time_zone.map_or(Ok(calendar.time_zone), read_time_zone)?;
+        let time_zone = time_zone.map_or(Ok(calendar.time_zone), |name| read_time_zone(name, "time_zone"))?;
         let cron = |(index, entry): (usize, &EntryParameters)| {
-            Ok((read_cron(&entry.cron, &format!("{field}[{index}]"))?, None))
+            Ok((read_cron(&entry.cron, &format!("{field}[{index}].cron"))?, None))
         };
         let crons = entries.iter().enumerate().map(cron).collect::<Result<_, _>>()?;
         Ok(Self { calendar, time_zone, crons, is_started: false })
@@ -166,7 +167,7 @@ pub(crate) fn check_entries(entries: &[EntryParameters], field: &str) -> Result<
     }
     for (index, entry) in entries.iter().enumerate() {
         let path = format!("{field}[{index}]");
-        read_cron(&entry.cron, &path)?;
+        read_cron(&entry.cron, &format!("{path}.cron"))?;
         if entry.wanted.or(entry.replicas_min).or(entry.replicas_max).is_none() {
             return Err(wrong(&path, "must set `wanted`, `replicas_min` or `replicas_max`, but sets none"));
         }
@@ -211,7 +212,7 @@ impl Rule for Scheduled {
         not_negative(&[("lead_seconds", parameters.lead_seconds)])?;
         positive(&[("period_seconds", parameters.period_seconds)])?;
         if let Some(name) = &parameters.time_zone {
-            read_time_zone(name)?;
+            read_time_zone(name, "time_zone")?;
         }
         parameters.entries.as_ref().map_or(Ok(()), |entries| check_entries(entries, "entries"))
     }
@@ -254,30 +255,6 @@ fn business_hours(bounds: Bounds) -> Vec<EntryParameters> {
         replicas_max: None,
     };
     vec![entry("0 8 * * *", 2), entry("0 20 * * *", 4)]
-}
-
-pub(crate) fn read_time_zone(name: &str) -> Result<Tz, FieldError> {
-    name.parse()
-        .map_err(|_| wrong("time_zone", format!("must be an IANA name like Europe/Berlin, but is {name:?}")))
-}
-
-fn read_cron(text: &str, path: &str) -> Result<Cron, FieldError> {
-    let field = format!("{path}.cron");
-    let cron: Cron = text.parse().map_err(|error: croner::errors::CronError| {
-        wrong(
-            &field,
-            format!(
-                "must be a cron expression like \"0 8 * * MON-FRI\", but is {text:?}: {}",
-                error.to_string().trim_end_matches('.')
-            ),
-        )
-    })?;
-    // The 30th of February reads well and never comes.
-    let long_ago = DateTime::UNIX_EPOCH;
-    match cron.find_next_occurrence(&long_ago, true) {
-        Ok(_) => Ok(cron),
-        Err(_) => Err(wrong(&field, format!("must come due some day, but {text:?} never does"))),
-    }
 }
 
 impl Controller for Scheduled {

@@ -137,6 +137,15 @@ fn deciding_allocates_nothing() {
                    threshold = 0.8\ncomparison = \"greater_than_threshold\"\nadjustment = 1\n\
                    adjustment_type = \"change_in_capacity\"";
     all.push(("aws with actions", testing::controller("aws", actions, &facts)));
+    let cron = "triggers = [{ kind = \"cron\", start = \"0 8 * * *\", end = \"0 9 * * *\", desired_replicas = 7 }]\n";
+    let behavior = "scale_up = { window_seconds = 60 }";
+    all.push(("keda with cron", testing::controller("keda", &format!("{cron}{behavior}"), &facts)));
+    let schedule = "schedules = [{ cron = \"0 8 * * *\", duration_seconds = 600, replicas_min = 9 }]\n";
+    let signals =
+        "serving_capacity = 5\nsignals = [{ metric = \"concurrency\", single_instance_assignment = 4 }]";
+    all.push(("gcp with a schedule", testing::controller("gcp", &format!("{schedule}{signals}"), &facts)));
+    let delay = "scale_down_delay_seconds = 60\naveraging = \"weighted_exponential\"";
+    all.push(("knative with a delay", testing::controller("knative", delay, &facts)));
     let market = testing::facts_of_a_market();
     let mut all: Vec<_> = all.into_iter().map(|(kind, controller)| (kind, controller, &facts)).collect();
     all.push(("spot_mix on a market", testing::controller("spot_mix", "", &market), &market));

@@ -7,8 +7,9 @@ use tidegate_core::locate::FieldError;
 use super::adjustment::{AdjustmentType, StepAdjustment, check_steps};
 use super::alarm::Comparison;
 use super::series::MetricChoice;
+use crate::cron_clock::read_time_zone;
 use crate::rule::{not_negative, positive, share, wrong};
-use crate::scheduled::{EntryParameters, check_entries, read_time_zone};
+use crate::scheduled::{EntryParameters, check_entries};
 use crate::signal::Metric;
 
 /// A whole group.
@@ -330,7 +331,7 @@ impl GroupParameters {
             return Err(wrong("schedule_lateness_seconds", format!("must be 0 to 120, but is {lateness}")));
         }
         if let Some(name) = &self.time_zone {
-            read_time_zone(name)?;
+            read_time_zone(name, "time_zone")?;
         }
         if let (Some(least), Some(most)) = (self.capacity_min, self.capacity_max)
             && least > most

@@ -219,6 +219,8 @@ enum Source {
     Channel(fn(&Scrape) -> Option<f64>, Last),
     /// An external metric by position, with its last value.
     External(u16, Last),
+    /// Another controller gives the value ([`Hpa::give`]).
+    Given(Option<i64>),
 }
 
 /// The last value, with its time.
@@ -393,27 +395,8 @@ impl Rule for Hpa {
             .enumerate()
             .map(|(index, metric)| Source::of(index, metric, pool.facts(facts), facts))
             .collect();
-        let mut hpa = Self {
-            pool,
-            bounds: (spec.replicas_min, spec.replicas_max),
-            stale_seconds: parameters.stale_seconds,
-            period_seconds: parameters.period_seconds,
-            sources: sources?,
-            memory: Memory::default(),
-            pass: Pass::default(),
-            pods: Vec::new(),
-            n_pods: 0,
-            template: template(pool.facts(facts)),
-            readings: vec![Reading::default(); spec.metrics.len()],
-            now_seconds: 0.0,
-            scale: Scale { spec_replicas: 0, status_replicas: 0, selector: Selector::Fine },
-            spec,
-            flags,
-        };
-        // Twice the pool, since those that drain still exist; a fleet that grows beyond makes room once.
-        let most = pool.facts(facts).bounds.replicas_max;
-        hpa.make_room((2 * most.min(10_000) + 16) as usize);
-        Ok(hpa)
+        let periods = (parameters.stale_seconds, parameters.period_seconds);
+        Ok(Self::build(spec, flags, sources?, pool, periods, facts))
     }
 }
 
@@ -432,24 +415,14 @@ impl Controller for Hpa {
         for source in &mut self.sources {
             match source {
                 Source::Channel(_, last) | Source::External(_, last) => *last = None,
+                Source::Given(value) => *value = None,
                 Source::Pods(..) => {}
             }
         }
     }
 
     fn decide(&mut self, observation: &Observation<'_>) -> Decision {
-        let status = self.pool.status(observation);
-        self.look(observation);
-        self.scale = Scale {
-            spec_replicas: count(status.declared),
-            status_replicas: count(status.observed),
-            selector: Selector::Fine,
-        };
-        let (least, most) = (count(status.bounds.replicas_min), count(status.bounds.replicas_max));
-        self.spec.replicas_min = self.bounds.0.clamp(least, most.max(least));
-        self.spec.replicas_max = self.bounds.1.clamp(least, most.max(least));
-        let state = state(self.now_seconds, self.scale, &self.pods[..self.n_pods], &self.readings);
-        reconcile(&self.spec, &self.flags, &state, &mut self.memory, &mut self.pass);
+        self.run(observation);
         if matches!(self.pass.end, End::MetricsFailed | End::NoScale | End::NoSelector) {
             return self.pool.hold(observation, "metrics failed");
         }
@@ -486,6 +459,81 @@ impl Controller for Hpa {
 }
 
 impl Hpa {
+    /// One whose external metrics another controller reads (KEDA).
+    pub(crate) fn driven(
+        spec: Spec,
+        pool: ActingPool,
+        stale_seconds: f64,
+        period_seconds: f64,
+        facts: &OperatorFacts,
+    ) -> Result<Self, FieldError> {
+        let sources: Result<Vec<_>, _> = spec
+            .metrics
+            .iter()
+            .enumerate()
+            .map(|(index, metric)| match metric {
+                Metric::External { .. } => Ok(Source::Given(None)),
+                _ => Source::of(index, metric, pool.facts(facts), facts),
+            })
+            .collect();
+        Ok(Self::build(spec, Flags::default(), sources?, pool, (stale_seconds, period_seconds), facts))
+    }
+
+    /// The value of an external metric for the next pass, in milli-units; none if it failed.
+    pub(crate) fn give(&mut self, metric: usize, milli: Option<i64>) {
+        if let Source::Given(value) = &mut self.sources[metric] {
+            *value = milli;
+        }
+    }
+
+    /// One pass.
+    pub(crate) fn run(&mut self, observation: &Observation<'_>) -> &Pass {
+        let status = self.pool.status(observation);
+        self.look(observation);
+        self.scale = Scale {
+            spec_replicas: count(status.declared),
+            status_replicas: count(status.observed),
+            selector: Selector::Fine,
+        };
+        let (least, most) = (count(status.bounds.replicas_min), count(status.bounds.replicas_max));
+        self.spec.replicas_min = self.bounds.0.clamp(least, most.max(least));
+        self.spec.replicas_max = self.bounds.1.clamp(least, most.max(least));
+        let state = state(self.now_seconds, self.scale, &self.pods[..self.n_pods], &self.readings);
+        reconcile(&self.spec, &self.flags, &state, &mut self.memory, &mut self.pass);
+        &self.pass
+    }
+
+    fn build(
+        spec: Spec,
+        flags: Flags,
+        sources: Vec<Source>,
+        pool: ActingPool,
+        (stale_seconds, period_seconds): (f64, f64),
+        facts: &OperatorFacts,
+    ) -> Self {
+        let mut hpa = Self {
+            pool,
+            bounds: (spec.replicas_min, spec.replicas_max),
+            stale_seconds,
+            period_seconds,
+            sources,
+            memory: Memory::default(),
+            pass: Pass::default(),
+            pods: Vec::new(),
+            n_pods: 0,
+            template: template(pool.facts(facts)),
+            readings: vec![Reading::default(); spec.metrics.len()],
+            now_seconds: 0.0,
+            scale: Scale { spec_replicas: 0, status_replicas: 0, selector: Selector::Fine },
+            spec,
+            flags,
+        };
+        // Twice the pool, since those that drain still exist; a fleet that grows beyond makes room once.
+        let most = pool.facts(facts).bounds.replicas_max;
+        hpa.make_room((2 * most.min(10_000) + 16) as usize);
+        hpa
+    }
+
     /// The last pass in words. Pods have no names.
     pub fn report(&self) -> Report {
         let state = state(self.now_seconds, self.scale, &self.pods[..self.n_pods], &self.readings);
@@ -501,7 +549,7 @@ impl Hpa {
         for (reading, source) in self.readings.iter_mut().zip(&self.sources) {
             match source {
                 Source::Pods(..) => reading.samples.resize(n_pods, None),
-                Source::Channel(..) | Source::External(..) => reading.values.reserve(1),
+                Source::Channel(..) | Source::External(..) | Source::Given(_) => reading.values.reserve(1),
             }
         }
         self.memory.reserve(&self.spec, &self.flags, self.period_seconds);
@@ -533,6 +581,13 @@ impl Hpa {
             reading.failure = None;
             reading.values.clear();
             let last = match source {
+                Source::Given(given) => {
+                    match given {
+                        Some(milli) => reading.values.push(*milli),
+                        None => reading.failure = Some(Cow::Borrowed("no value in time")),
+                    }
+                    continue;
+                }
                 Source::Pods(value, which) => {
                     reading.samples.clear();
                     let samples = observation.replicas.iter().filter(is_pod).map(|replica| {
