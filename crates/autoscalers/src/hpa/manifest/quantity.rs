@@ -127,7 +127,7 @@ fn scaled(digits: &str, kept: usize, exponent: i32, factor: u128) -> u128 {
         return product.saturating_add(u128::from(is_cut));
     }
     let Some(divisor) = 10_u128.checked_pow(exponent.unsigned_abs()) else { return 1 };
-    value / divisor + u128::from(value % divisor > 0 || is_cut)
+    value / divisor + u128::from(!value.is_multiple_of(divisor) || is_cut)
 }
 
 #[cfg(test)]
