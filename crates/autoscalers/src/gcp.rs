@@ -168,7 +168,12 @@ impl Rule for Gcp {
             ),
             Parameter::new("signals", "", "[]", "Metrics, per instance or per group; see below."),
             Parameter::new("schedules", "", "[]", "Least replicas at given times; see below."),
-            Parameter::new("replicas_min", "replicas", "(the pool's)", "Least, within the pool's bounds."),
+            Parameter::new(
+                "replicas_min",
+                "replicas",
+                "(the pool's, at least 1)",
+                "Least, within the pool's bounds.",
+            ),
             Parameter::new("replicas_max", "replicas", "(the pool's)", "Most, within the pool's bounds."),
             Parameter::new(
                 "initialization_seconds",
@@ -381,6 +386,12 @@ impl Controller for Gcp {
         if self.parameters.mode == Mode::Off {
             return self.pool.decide(observation, declared, Reason::new("off"));
         }
+        let most = self.parameters.replicas_max.unwrap_or(Replicas::MAX);
+        // Google's own default is above 0 as well: cpu could not bring it back.
+        let least = self.parameters.replicas_min.unwrap_or(1).min(most);
+        if declared < least && wanted < least {
+            return self.pool.decide(observation, least, Reason::new("below the minimum"));
+        }
         if n_silent > 0 && n_silent == self.signals.len() + usize::from(has_cpu) && wanted <= declared {
             return self.pool.hold(observation, "no signal has data");
         }
@@ -403,9 +414,7 @@ impl Controller for Gcp {
             reason =
                 reason.with("stabilized", f64::from(stabilised)).with("least by control", f64::from(allowed));
         }
-        let most = self.parameters.replicas_max.unwrap_or(Replicas::MAX);
-        let least = self.parameters.replicas_min.unwrap_or(0);
-        self.pool.decide(observation, size.min(most).max(least.min(most)), reason)
+        self.pool.decide(observation, size.min(most).max(least), reason)
     }
 }
 

@@ -36,6 +36,7 @@ use crate::signal::{Metric, Signal};
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)] // each is documented where users read it, in `ABOUT`
+#[allow(clippy::struct_excessive_bools)] // KEDA's annotations are switches
 pub struct Parameters {
     pub pool: Option<String>,
     pub triggers: Option<Vec<TriggerParameters>>,
@@ -262,7 +263,16 @@ struct Trigger {
 #[derive(Debug)]
 enum Source {
     Measured(Signal, Window),
-    Cron { start: CronClock, end: CronClock, desired: Replicas, is_active: bool },
+    Cron(Box<Times>),
+}
+
+/// From `start` to `end`, over and over.
+#[derive(Debug)]
+struct Times {
+    start: CronClock,
+    end: CronClock,
+    desired: Replicas,
+    is_active: bool,
 }
 
 /// What a value is compared with.
@@ -445,7 +455,7 @@ impl Rule for Keda {
         let (mut triggers, mut metrics, mut resources) = (Vec::new(), Vec::new(), Vec::new());
         for (index, trigger) in written.iter().enumerate() {
             match trigger.build(index, pool, parameters.stale_seconds, facts)? {
-                Built::Trigger(trigger) => triggers.push(trigger),
+                Built::Trigger(trigger) => triggers.push(*trigger),
                 Built::Resource(metric) => resources.push(metric),
             }
         }
@@ -464,7 +474,7 @@ impl Rule for Keda {
         match &modifiers {
             Some(modifiers) => metrics.push(modifiers.goal.metric("composite-metric")),
             None => {
-                metrics.extend(triggers.iter().zip(&names).map(|(trigger, name)| trigger.goal.metric(name)))
+                metrics.extend(triggers.iter().zip(&names).map(|(trigger, name)| trigger.goal.metric(name)));
             }
         }
         let needs_pods = !resources.is_empty()
@@ -508,9 +518,9 @@ impl Controller for Keda {
             (trigger.polled, trigger.n_failures) = (None, 0);
             match &mut trigger.source {
                 Source::Measured(_, window) => window.clear(),
-                Source::Cron { start, end, .. } => {
-                    start.clear();
-                    end.clear();
+                Source::Cron(times) => {
+                    times.start.clear();
+                    times.end.clear();
                 }
             }
         }
@@ -660,11 +670,11 @@ impl Trigger {
     fn look(&mut self, observation: &Observation<'_>, calendar: &Calendar) {
         match &mut self.source {
             Source::Measured(signal, window) => signal.feed(observation, window),
-            Source::Cron { start, end, is_active, .. } => {
-                start.advance(calendar, observation.now_seconds);
-                end.advance(calendar, observation.now_seconds);
+            Source::Cron(times) => {
+                times.start.advance(calendar, observation.now_seconds);
+                times.end.advance(calendar, observation.now_seconds);
                 // Between start and end the end comes first. An expression that never comes again is infinitely far.
-                *is_active = match (start.next(), end.next()) {
+                times.is_active = match (times.start.next(), times.end.next()) {
                     (Some(start), Some(end)) => start >= end,
                     (start, _) => start.is_none(),
                 };
@@ -676,16 +686,14 @@ impl Trigger {
     fn value(&self, now_seconds: f64) -> Option<f64> {
         match &self.source {
             Source::Measured(_, window) => window.mean(now_seconds),
-            Source::Cron { desired, is_active, .. } => {
-                Some(if *is_active { f64::from(*desired) } else { 1.0 })
-            }
+            Source::Cron(times) => Some(if times.is_active { f64::from(times.desired) } else { 1.0 }),
         }
     }
 
     fn is_active(&self, value: Option<f64>) -> bool {
-        match self.source {
+        match &self.source {
             Source::Measured(..) => value.is_some_and(|value| value > self.goal.activation),
-            Source::Cron { is_active, .. } => is_active,
+            Source::Cron(times) => times.is_active,
         }
     }
 
@@ -711,7 +719,7 @@ impl Goal {
 }
 
 enum Built {
-    Trigger(Trigger),
+    Trigger(Box<Trigger>),
     Resource(HpaMetric),
 }
 
@@ -771,7 +779,7 @@ impl TriggerParameters {
             // The newest value only, as a query gives it.
             let source = Source::Measured(signal, Window::new(0.0, stale_seconds, facts.scrape_seconds));
             let goal = Goal { threshold, activation, metric_type };
-            Built::Trigger(Trigger { source, goal, is_cached, polled: None, n_failures: 0 })
+            Built::Trigger(Box::new(Trigger { source, goal, is_cached, polled: None, n_failures: 0 }))
         };
         let resource = |resource, utilization: f64| {
             let percent = (100.0 * utilization).round().max(1.0) as i32;
@@ -795,15 +803,21 @@ impl TriggerParameters {
                 let clock = |text: &str, field: &str| {
                     Ok::<_, FieldError>(CronClock::new(read_cron(text, &format!("{path}.{field}"))?, zone))
                 };
-                let source = Source::Cron {
+                let source = Source::Cron(Box::new(Times {
                     start: clock(start, "start")?,
                     end: clock(end, "end")?,
                     desired: *desired_replicas,
                     is_active: false,
-                };
+                }));
                 // One replica for each that is wanted.
                 let goal = Goal { threshold: 1.0, activation: 0.0, metric_type: MetricType::AverageValue };
-                Built::Trigger(Trigger { source, goal, is_cached: false, polled: None, n_failures: 0 })
+                Built::Trigger(Box::new(Trigger {
+                    source,
+                    goal,
+                    is_cached: false,
+                    polled: None,
+                    n_failures: 0,
+                }))
             }
             Self::Cpu { utilization } => resource(Resource::Cpu, *utilization),
             Self::Memory { utilization } => resource(Resource::Memory, *utilization),
@@ -867,9 +881,8 @@ impl RulesParameters {
         }
         for (index, policy) in policies.iter().enumerate() {
             let path = format!("{path}.policies[{index}]");
-            let value = match (policy.pods, policy.percent) {
-                (Some(value), None) | (None, Some(value)) => value,
-                _ => return Err(wrong(&path, "must set one of `pods` and `percent`")),
+            let ((Some(value), None) | (None, Some(value))) = (policy.pods, policy.percent) else {
+                return Err(wrong(&path, "must set one of `pods` and `percent`"));
             };
             if value == 0 || value > 1_000_000 {
                 return Err(wrong(&path, format!("must allow 1 to 1000000, but is {value}")));

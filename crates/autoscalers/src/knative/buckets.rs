@@ -96,7 +96,7 @@ impl Buckets {
     }
 
     fn seconds(&self) -> i64 {
-        self.values.len() as i64
+        i64::try_from(self.values.len()).expect("a window has few seconds")
     }
 }
 

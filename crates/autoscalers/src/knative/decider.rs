@@ -150,7 +150,7 @@ impl LargestLately {
     fn record(&mut self, now_seconds: f64, count: Replicas) -> Replicas {
         // The margin keeps a multiple of the period in its own slot.
         let index = (now_seconds / self.period_seconds + 1e-9).floor() as i64;
-        let n = self.slots.len() as i64;
+        let n = i64::try_from(self.slots.len()).expect("a delay has few periods");
         let slot = &mut self.slots[index.rem_euclid(n) as usize];
         *slot = if slot.0 == index { (index, slot.1.max(count)) } else { (index, count) };
         let lately = self.slots.iter().filter(|(at, _)| index - at < n).map(|(_, count)| *count);
