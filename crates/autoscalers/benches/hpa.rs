@@ -52,7 +52,7 @@ fn replicas(now_seconds: f64) -> Vec<ReplicaSample> {
         state: ReplicaState::Ready,
         created_seconds: now_seconds - 400.0,
         started_seconds: Some(now_seconds - 350.0),
-        is_ready: id % 5 != 0,
+        is_ready: !id.is_multiple_of(5),
         ready_changed_seconds: now_seconds - 330.0,
         usage: (id % 10 != 1).then_some(usage),
     };
