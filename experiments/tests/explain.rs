@@ -2,6 +2,7 @@
 //! printed, and a replay says what the run did.
 #![allow(clippy::disallowed_methods, reason = "a test of a program runs it and reads what it wrote")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -51,7 +52,7 @@ fn the_page_shows_what_is_printed() {
         let arguments: Vec<&str> = command.strip_prefix("$ explain ").expect("a call").split(' ').collect();
         let said = printed(&root(), &arguments);
         let lines: Vec<&str> = said.lines().map(str::trim_end).collect();
-        expected.push_str(&format!("{FENCE}{command}\n{}\n```\n{rest}", lines.join("\n")));
+        write!(expected, "{FENCE}{command}\n{}\n```\n{rest}", lines.join("\n")).expect("a string takes all");
         n_blocks += 1;
     }
     assert_eq!(n_blocks, 4);
@@ -175,7 +176,7 @@ fn wrong_input_is_refused_with_file_line_field_and_what_is_allowed() {
         ],
     );
     refused(
-        &[("h.yaml", HPA), ("s.json", &STATE.replace("2", "\"2\""))],
+        &[("h.yaml", HPA), ("s.json", &STATE.replace('2', "\"2\""))],
         &one,
         &expect![[r#"error: s.json: line 1: `specReplicas` must be a whole number, but is the text "2""#]],
     );
