@@ -17,7 +17,7 @@ pub struct Choice {
     #[arg(long, value_name = "NAME|FILE", value_delimiter = ',')]
     pub scenario: Vec<String>,
 
-    /// Controllers by name; separated by commas or repeated [default: six rules]
+    /// Controllers by name; separated by commas or repeated [default: those that --list marks]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub controller: Vec<String>,
 

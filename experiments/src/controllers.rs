@@ -13,8 +13,18 @@ use crate::forecasters;
 use crate::scenarios::Study;
 
 /// Run unless others are named; the first is the baseline of the differences.
-pub const DEFAULT: [&str; 6] =
-    ["fixed", "threshold", "metric_vote", "multi_dimensional", "queue_depth", "square_root_staffing"];
+pub const DEFAULT: [&str; 10] = [
+    "fixed",
+    "threshold",
+    "metric_vote",
+    "multi_dimensional",
+    "hpa",
+    "aws_target_tracking",
+    "knative",
+    "queue_depth",
+    "square_root_staffing",
+    "lcp",
+];
 
 /// Every kind that there is. Controllers of other crates join here. Forecasters know nothing before the run.
 pub fn catalog() -> Catalog {
