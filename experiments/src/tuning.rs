@@ -417,7 +417,7 @@ mod tests {
         assert_eq!(all.tried.len(), 3, "untuned, off, on");
     }
 
-    /// By the mean over budgets, since one search may be lucky.
+    /// By the mean, since the best one of all may be a lucky one of the random ones.
     #[test]
     fn the_model_looks_where_it_is_cheap() {
         let found = found(Budget { ticks: 2000, rescoring_ticks: 48 }, false);
@@ -429,7 +429,6 @@ mod tests {
         assert!(mean(Origin::Model) < 0.6 * mean(Origin::Random));
         let winner = found.winner().expect("there is one");
         assert!(winner.dollars < 1.5, "{winner:?}");
-        assert_eq!(winner.origin, Origin::Model);
     }
 
     #[test]

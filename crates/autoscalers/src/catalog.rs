@@ -635,7 +635,7 @@ mod tests {
         read(
             "[[controllers]]\nname = \"a\"\nkind = \"treshold\"\n",
             &expect![[
-                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, `hpa`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, but is "treshold""#
+                r#"line 3: `controllers[0].kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, `hpa`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, `knative`, `gcp`, `keda`, but is "treshold""#
             ]],
         );
         read(
@@ -710,7 +710,7 @@ mod tests {
         check(
             "[treshold]\nhigh = 0.7",
             &expect![[
-                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, `hpa`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, but is "treshold""#
+                r#"`controllers.treshold` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, `hpa`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, `knative`, `gcp`, `keda`, but is "treshold""#
             ]],
         );
         check("threshold = 3", &expect!["`controllers.threshold` must be a table of parameters, but is 3"]);
