@@ -77,9 +77,9 @@ fn wrong_arguments_and_files_are_refused_with_code_2() {
     );
     refused(
         &[("mine.toml", example)],
-        &["--scenario", "mine.toml", "--baseline", "hpa"],
+        &["--scenario", "mine.toml", "--baseline", "none"],
         &expect![[
-            r#"error: --baseline: "hpa" is none of fixed, threshold, metric_vote, multi_dimensional, queue_depth, square_root_staffing"#
+            r#"error: --baseline: "none" is none of fixed, threshold, metric_vote, multi_dimensional, hpa, aws_target_tracking, knative, queue_depth, square_root_staffing, lcp"#
         ]],
     );
     refused(
@@ -153,6 +153,6 @@ fn threads_and_interruptions_leave_no_trace_in_the_results() {
     let output = check("one");
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        String::from_utf8_lossy(&output.stderr).contains("1 of 6 runs differ: compare/example/threshold/0")
+        String::from_utf8_lossy(&output.stderr).contains("1 of 10 runs differ: compare/example/threshold/0")
     );
 }
