@@ -2,7 +2,7 @@
 //!
 //! The library's types ignore unknown fields, fill missing ones, and report a wrong type without its place.
 //! `serde_ignored` sees what was ignored, `serde_path_to_error` where a type was wrong; which names would have been
-//! right, the type itself says when it is asked to read one field of a name that it cannot have ([`Probe`]).
+//! right, the type itself says when it is asked to read one field of a name that it cannot have (`Probe`).
 
 use std::fmt;
 
