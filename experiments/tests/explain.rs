@@ -266,7 +266,9 @@ fn wrong_input_is_refused_with_file_line_field_and_what_is_allowed() {
     refused(
         &[("h.yaml", &format!("{HPA}{external}")), ("t.csv", TRACE)],
         &replay,
-        &expect![[r#"error: h.yaml: `spec.metrics[0]`: an external metric must be none, but is "q""#]],
+        &expect![[
+            r#"error: h.yaml: `spec.metrics[0]`: an external metric must be left out, since the service has none, but is "q""#
+        ]],
     );
     let with = |more: &[&'static str]| [&replay[..], more].concat();
     refused(

@@ -664,9 +664,12 @@ impl Source {
         facts: &OperatorFacts,
     ) -> Result<Self, FieldError> {
         let unknown = |what: &str, name: &str, known: &[&str]| {
-            let known =
-                if known.is_empty() { "none".to_owned() } else { format!("`{}`", known.join("`, `")) };
-            let problem = format!("`spec.metrics[{index}]`: {what} must be {known}, but is {name:?}");
+            let must = if known.is_empty() {
+                "must be left out, since the service has none".to_owned()
+            } else {
+                format!("must be `{}`", known.join("`, `"))
+            };
+            let problem = format!("`spec.metrics[{index}]`: {what} {must}, but is {name:?}");
             Err(wrong("manifest", problem))
         };
         match metric {
