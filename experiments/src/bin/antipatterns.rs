@@ -15,7 +15,7 @@ use anyhow::Context;
 use clap::Parser;
 use tidegate_autoscalers::{Catalog, NamedController};
 use tidegate_core::Split;
-use tidegate_experiments::cli::{self, Choice};
+use tidegate_experiments::cli::{self, Choice, Engine};
 use tidegate_experiments::figures::{self, Lane, World};
 use tidegate_experiments::manifest::{self, Manifest};
 use tidegate_experiments::recorder::Recorder;
@@ -167,17 +167,37 @@ disk = { weight = 0, target = 0.5, threshold = 0.2 }
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Scenarios and controllers are part of the question: of the arguments above, --seeds, --engine, --out, \
-    --threads, --smoke and --check count."
+    after_help = "Scenarios and controllers are part of the question. A run that was interrupted goes on where it was \
+    when the same command is given again."
 )]
 struct Arguments {
-    #[command(flatten)]
-    choice: Choice,
+    /// Evaluation seeds of each scenario, 0 to N-1
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    seeds: u64,
+
+    /// Folder for the results [default: results/antipatterns]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Threads; the results are the same for any number [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// A quick check that everything works: one hour of each scenario, two seeds, into target/smoke
+    #[arg(long, conflicts_with = "check")]
+    smoke: bool,
+
+    /// Which plant: every request (the truth), or one analytic step a tick (fast)
+    #[arg(long, value_enum, default_value_t = Engine::Request)]
+    engine: Engine,
+
+    /// Runs seed 0 of everything again and compares it with the stored rows, writing nothing
+    #[arg(long)]
+    check: bool,
 }
 
 fn main() -> ExitCode {
-    let Arguments { choice } = Arguments::parse();
-    let sweep = match Sweep::new(choice) {
+    let sweep = match Sweep::new(Arguments::parse()) {
         Ok(sweep) => sweep,
         Err(error) => return cli::refuse(&error),
     };
@@ -213,16 +233,16 @@ struct Run {
 
 impl Sweep {
     /// Reads and checks everything; writes nothing.
-    fn new(mut choice: Choice) -> anyhow::Result<Self> {
-        if choice.smoke {
-            choice.seeds = choice.seeds.min(2);
-        }
+    fn new(arguments: Arguments) -> anyhow::Result<Self> {
+        let Arguments { seeds, out, threads, smoke, engine, check } = arguments;
+        let seeds = if smoke { seeds.min(2) } else { seeds };
+        let choice = Choice { seeds, out, threads, smoke, engine, check, ..Choice::default() };
         let catalog = controllers::catalog();
         let mut trials = Vec::new();
         for pattern in PATTERNS {
             let own = catalog.read_controllers(pattern.controllers).context(pattern.title)?;
-            let scenario: Vec<String> = pattern.scenarios.iter().map(|name| (*name).to_owned()).collect();
-            for study in scenarios::chosen(&Choice { scenario, trace: None, ..choice.clone() })? {
+            for name in pattern.scenarios {
+                let study = scenarios::named(name, choice.smoke)?;
                 controllers::check(&own, &catalog, &study)?;
                 let staffing = Staffing::new(study.scenario());
                 trials.push(Trial { pattern, study, staffing, controllers: own.clone() });

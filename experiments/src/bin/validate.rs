@@ -135,13 +135,8 @@ impl Sweep {
             threads: arguments.threads,
             full: !arguments.smoke,
             smoke: arguments.smoke,
-            list: false,
-            trace: None,
-            column: None,
-            controllers: None,
-            baseline: None,
-            engine: Engine::Request,
             check: arguments.check,
+            ..Choice::default()
         };
         if choice.controller.is_empty() {
             choice.controller = CONTROLLERS.map(str::to_owned).to_vec();
