@@ -29,7 +29,7 @@ use crate::catalog::{About, Parameter, Rule, Search};
 use crate::cron_clock::{CronClock, read_cron, read_time_zone};
 use crate::hpa::reconcile::End;
 use crate::hpa::{Behavior, Hpa, Metric as HpaMetric, Policy, Resource, ScalingRules, Select, Spec, Target};
-use crate::rule::{ActingPool, Window, not_negative, positive, wrong};
+use crate::rule::{ActingPool, POOL, Window, not_negative, positive, wrong};
 use crate::signal::{Metric, Signal};
 
 /// What can be set.
@@ -297,7 +297,7 @@ impl Rule for Keda {
         summary: "KEDA: triggers that wake a service from zero and put it to sleep, and a horizontal pod autoscaler in between.",
         source: "kedacore/keda 8b4f083c, pkg/scaling/executor, pkg/fallback, pkg/scalers; keda-docs a55c5d34",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new(
                 "triggers",
                 "",
