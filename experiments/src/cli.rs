@@ -8,8 +8,9 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-/// What to run, on what, and where to put it.
-#[derive(Clone, Debug, clap::Args)]
+/// What to run, on what, and where to put it. A binary with fewer arguments of its own fills in those; the default of
+/// the others is not to be set.
+#[derive(Clone, Debug, Default, clap::Args)]
 #[allow(clippy::struct_excessive_bools)] // a switch on the command line is a bool
 pub struct Choice {
     /// Scenarios by name, or paths of your own .toml files; separated by commas or repeated [default: the first
@@ -71,9 +72,10 @@ pub struct Choice {
 }
 
 /// Which plant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
     /// Every request; what reports use.
+    #[default]
     Request,
     /// One analytic step a tick; for learning and planning.
     Fluid,

@@ -92,6 +92,20 @@ pub fn own(path: &Path, catalog: &Catalog) -> anyhow::Result<Vec<NamedController
     catalog.read_controllers_with(&text, &mut read).with_context(|| path.display().to_string())
 }
 
+/// Whether every controller can be built on a study, before the first run.
+///
+/// # Errors
+/// If one cannot: which, where and why.
+pub fn check(controllers: &[NamedController], catalog: &Catalog, study: &Study) -> anyhow::Result<()> {
+    let scenario = study.scenario();
+    for controller in controllers {
+        catalog
+            .build_named(controller, &scenario.controllers, &scenario.facts())
+            .with_context(|| format!("{}, controller {}", study.name, controller.name))?;
+    }
+    Ok(())
+}
+
 /// The baseline's position among the controllers.
 ///
 /// # Errors

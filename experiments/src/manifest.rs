@@ -48,12 +48,6 @@ impl Manifest {
         controllers: &[NamedController],
         baseline: &str,
     ) -> Self {
-        let parameters = |study: &Study| -> BTreeMap<String, toml::Table> {
-            let of = |named: &NamedController| {
-                (named.name.clone(), effective_parameters(named, &study.scenario().controllers))
-            };
-            controllers.iter().map(of).collect()
-        };
         Self {
             experiment: experiment.into(),
             sweep: choice.sweep(),
@@ -66,7 +60,10 @@ impl Manifest {
             baseline: baseline.into(),
             protocol: None,
             scenarios: studies.iter().map(|study| (study.name.clone(), study.hash.clone())).collect(),
-            controllers: studies.iter().map(|study| (study.name.clone(), parameters(study))).collect(),
+            controllers: studies
+                .iter()
+                .map(|study| (study.name.clone(), parameters(study, controllers)))
+                .collect(),
         }
     }
 
@@ -77,6 +74,12 @@ impl Manifest {
     pub fn text(&self) -> String {
         toml::to_string(self).expect("a manifest is a table of texts and numbers")
     }
+}
+
+/// Parameters of each controller in a study, without the defaults.
+pub fn parameters(study: &Study, controllers: &[NamedController]) -> BTreeMap<String, toml::Table> {
+    let set = &study.scenario().controllers;
+    controllers.iter().map(|named| (named.name.clone(), effective_parameters(named, set))).collect()
 }
 
 /// The commit of the source in the working directory.

@@ -1,14 +1,19 @@
-//! One reported run: a controller in an evaluation world, its row, its course and the time of its decisions.
+//! One reported run: what it depends on, a controller in an evaluation world, its row, its course and the time of its
+//! decisions.
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tidegate_autoscalers::{Catalog, NamedController};
+use tidegate_autoscalers::{Catalog, NamedController, effective_parameters};
 use tidegate_core::Split;
 
 use crate::cli::Engine;
 use crate::engine::{Timed, simulate};
+use crate::outputs;
 use crate::recorder::Recorder;
+use crate::runs::{self, Finished};
 use crate::scenarios::Study;
-use crate::scores::{Followed, RunRow};
+use crate::scores::{self, Followed, RunRow};
 use crate::staffing::Staffing;
 
 /// What a run leaves behind.
@@ -20,15 +25,13 @@ pub struct Scored {
     pub microseconds_per_decision: f64,
 }
 
-/// A row of `timings.csv`, the only file with wall times.
-#[derive(Clone, Debug, Serialize)]
-pub struct Timing<'a> {
-    /// Its name.
-    pub run: &'a str,
-    /// Wall time.
-    pub elapsed_seconds: f64,
-    /// Mean wall time of a decision.
-    pub microseconds_per_decision: f64,
+/// The hash of what a run depends on: the program, the scenario, the controller with its parameters there, and what
+/// else the experiment may vary, such as the engine. Its name and its seed are in the name of the run.
+pub fn hash(program: &str, study: &Study, controller: &NamedController, more: &[&str]) -> String {
+    let parameters = effective_parameters(controller, &study.scenario().controllers).to_string();
+    let all = [program, &study.hash, &controller.kind, &parameters];
+    let parts: Vec<&[u8]> = all.iter().chain(more).map(|part| part.as_bytes()).collect();
+    runs::hash(&parts)
 }
 
 /// Runs `controller` in the evaluation world of this index.
@@ -66,4 +69,35 @@ pub fn evaluate(
 pub fn demand(staffing: Option<&Staffing>, recorder: &Recorder) -> Option<Vec<f64>> {
     let staffing = staffing?;
     Some(recorder.series(|sample| staffing.replicas(sample.users_per_second)))
+}
+
+/// The rows of `runs.csv`.
+pub fn rows(finished: &[Finished<Scored>]) -> Vec<RunRow> {
+    finished.iter().map(|it| it.result.row.clone()).collect()
+}
+
+/// Writes `runs.csv`, and beside it `timings.csv`, the only file with wall times.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write(out: &Path, finished: &[Finished<Scored>]) -> anyhow::Result<()> {
+    let timing = |it| {
+        let Finished { run, elapsed_seconds, result, .. }: &Finished<Scored> = it;
+        Timing {
+            run,
+            elapsed_seconds: *elapsed_seconds,
+            microseconds_per_decision: result.microseconds_per_decision,
+        }
+    };
+    let timings: Vec<Timing<'_>> = finished.iter().map(timing).collect();
+    outputs::write(out, "runs.csv", &scores::csv_bytes(&rows(finished))?)?;
+    outputs::write(out, "timings.csv", &scores::csv_bytes(&timings)?)
+}
+
+/// A row of `timings.csv`.
+#[derive(Serialize)]
+struct Timing<'a> {
+    run: &'a str,
+    elapsed_seconds: f64,
+    microseconds_per_decision: f64,
 }

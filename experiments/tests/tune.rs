@@ -212,4 +212,11 @@ fn the_antipatterns_are_measured_in_a_smoke_run() {
     fs::remove_dir_all(at.path().join("out/partial")).expect("it is there");
     assert!(run(&["--threads", "1"]).status.success());
     assert_eq!(written(&at.path().join("out")), files);
+    // What the question fixes cannot be given.
+    for fixed in ["--scenario", "--controller", "--trace", "--controllers", "--baseline", "--full", "--list"]
+    {
+        let output = run(&[fixed]);
+        assert_eq!(output.status.code(), Some(2), "{fixed}");
+        assert!(said(&output).contains(&format!("unexpected argument '{fixed}'")), "{}", said(&output));
+    }
 }

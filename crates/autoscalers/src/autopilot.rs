@@ -28,7 +28,7 @@ use tidegate_core::{Controller, ControllerStream, Decision, Observation, Operato
 
 use crate::catalog::{About, Parameter, Rule, Search};
 use crate::rule::{
-    ActingPool, Stabiliser, Window, not_negative, positive, remembered, round_up, share, wrong,
+    ActingPool, POOL, STALE, Stabiliser, Window, not_negative, positive, remembered, round_up, share, wrong,
 };
 use crate::signal::{Metric, Signal};
 
@@ -195,7 +195,7 @@ impl Rule for Autopilot {
         summary: "Enough replicas for the highest cpu usage of the last days, let go slowly, as Google Autopilot scales horizontally.",
         source: "Rzadca et al., EuroSys 2020, section 3.4",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new("target", "1", "0.7", "Cpu share that a replica should have in use (r*).")
                 .searched(Search::Linear { low: 0.3, high: 0.95 }),
             Parameter::new(
@@ -243,7 +243,7 @@ impl Rule for Autopilot {
                 "Limited growth: the share of the replicas that may be starting; 1 is no limit.",
             )
             .searched(Search::Linear { low: 0.2, high: 1.0 }),
-            Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds."),
+            STALE,
             Parameter::new("period_seconds", "s", "60.0", "How often it decides."),
         ],
     };

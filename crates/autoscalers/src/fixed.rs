@@ -5,7 +5,7 @@ use tidegate_core::locate::FieldError;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason, Replicas};
 
 use crate::catalog::{About, Parameter, Rule};
-use crate::rule::{ActingPool, wrong};
+use crate::rule::{ActingPool, POOL, wrong};
 
 /// What can be set.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
@@ -32,7 +32,7 @@ impl Rule for Fixed {
         summary: "A fixed fleet: so many replicas, whatever happens.",
         source: "the baseline of any study of autoscaling",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new(
                 "replicas",
                 "replicas",

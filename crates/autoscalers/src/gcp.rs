@@ -25,7 +25,7 @@ use tidegate_core::{
 use crate::catalog::{About, Parameter, Rule, Search};
 use crate::cron_clock::{CronClock, read_cron, read_time_zone};
 use crate::rule::{
-    ActingPool, Stabiliser, Window, not_negative, positive, remembered, round_up, share, wrong,
+    ActingPool, POOL, Stabiliser, Window, not_negative, positive, remembered, round_up, share, wrong,
 };
 use crate::signal::{Metric, Signal};
 
@@ -154,7 +154,7 @@ impl Rule for Gcp {
         summary: "Google Compute Engine's autoscaler: the largest recommendation over signals and schedules, held for ten minutes.",
         source: "cloud.google.com/compute/docs/autoscaler; Compute Engine API v1, AutoscalingPolicy",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new("mode", "", "\"on\"", "`on`, `only_scale_out` or `off`."),
             Parameter::new("cpu_target", "1", "0.6", "Cpu utilization it aims at; 0 for no cpu signal.")
                 .searched(Search::Linear { low: 0.3, high: 0.95 }),

@@ -32,7 +32,7 @@ use tidegate_core::{
 };
 
 use crate::catalog::{About, Parameter, Rule, Search};
-use crate::rule::{ActingPool, Window, positive, remembered, wrong};
+use crate::rule::{ActingPool, POOL, STALE, Window, positive, remembered, wrong};
 use crate::service_time::ServiceTime;
 use crate::signal::{Metric, Signal};
 
@@ -226,7 +226,7 @@ impl Rule for Lcp {
         summary: "Lazy capacity provisioning: the count moves only as far as the best plans for the past, with launches charged early or late, agree that it must.",
         source: "Lin, Wierman, Andrew and Thereska, INFOCOM 2011; Albers and Quedenfeld, SPAA 2018",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new(
                 "launch_seconds",
                 "s",
@@ -250,7 +250,7 @@ impl Rule for Lcp {
             .searched(Search::Log { low: 300.0, high: 14_400.0 }),
             Parameter::new("window_seconds", "s", "60.0", "The rate is averaged over this time.")
                 .searched(Search::Linear { low: 0.0, high: 300.0 }),
-            Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds."),
+            STALE,
             Parameter::new(
                 "period_seconds",
                 "s",

@@ -15,7 +15,10 @@ use tidegate_core::locate::FieldError;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason, Replicas};
 
 use crate::catalog::{About, Parameter, Rule, Search};
-use crate::rule::{ActingPool, Cooldown, StepSize, Window, band, not_negative, positive, remembered, wrong};
+use crate::rule::{
+    ActingPool, Cooldown, POOL, STEP, STEP_SHARE, StepSize, Window, band, not_negative, positive, remembered,
+    wrong,
+};
 use crate::signal::{Metric, Signal};
 
 /// What can be set.
@@ -127,19 +130,12 @@ impl Rule for MetricVote {
         summary: "Policies on one metric each vote for more or fewer replicas; a strict majority moves the fleet.",
         source: "source document, MetricBasedAutoScaler",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new("policies", "", "(the three policies below)", "Who votes; see below."),
             Parameter::new("thresholds_scale", "1", "1.0", "Factor on `high` and `low` of every policy.")
                 .searched(Search::Log { low: 0.4, high: 1.6 }),
-            Parameter::new("step", "replicas", "1", "How far one step goes.")
-                .searched(Search::Count { low: 1, high: 20 }),
-            Parameter::new(
-                "step_share",
-                "1",
-                "0.0",
-                "The same as a share of the declared count; the larger counts.",
-            )
-            .searched(Search::Linear { low: 0.0, high: 0.5 }),
+            STEP,
+            STEP_SHARE,
             Parameter::new("cooldown_seconds", "s", "300.0", "Wait after any step before the next one.")
                 .searched(Search::Log { low: 15.0, high: 1800.0 }),
             Parameter::new(

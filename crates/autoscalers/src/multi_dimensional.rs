@@ -28,7 +28,10 @@ use tidegate_core::locate::FieldError;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason, Replicas};
 
 use crate::catalog::{About, Parameter, Rule, Search};
-use crate::rule::{ActingPool, Cooldown, Window, not_negative, positive, remembered, round_up, share, wrong};
+use crate::rule::{
+    ActingPool, COOLDOWN_IN, COOLDOWN_OUT, COUNTS_STARTING, Cooldown, POOL, Window, not_negative, positive,
+    remembered, round_up, share, wrong,
+};
 use crate::signal::{Metric, Signal};
 
 /// Sums of four weighted scores of order 1; the weights 0.4, 0.3, 0.2 and 0.1 do not add up to 1 in binary.
@@ -116,7 +119,7 @@ impl Rule for MultiDimensional {
         summary: "A weighted score over cpu, memory, network and disk decides how far to go, and names its bottleneck.",
         source: "source document, MultiDimensionalAutoScaler",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new(
                 "targets_scale",
                 "1",
@@ -137,27 +140,9 @@ impl Rule for MultiDimensional {
                 "Whether an idle dimension offsets a busy one, as in the source document's sketch.",
             )
             .searched(Search::Switch),
-            Parameter::new(
-                "counts_starting",
-                "",
-                "true",
-                "Whether replicas that are starting are expected to share the load.",
-            )
-            .searched(Search::Switch),
-            Parameter::new(
-                "cooldown_out_seconds",
-                "s",
-                "300.0",
-                "Wait after any step before the next one out.",
-            )
-            .searched(Search::Log { low: 15.0, high: 1800.0 }),
-            Parameter::new(
-                "cooldown_in_seconds",
-                "s",
-                "300.0",
-                "Wait after any step before the next one in.",
-            )
-            .searched(Search::Log { low: 15.0, high: 1800.0 }),
+            COUNTS_STARTING,
+            COOLDOWN_OUT,
+            COOLDOWN_IN,
             Parameter::new(
                 "window_seconds",
                 "s",

@@ -30,7 +30,10 @@ use tidegate_core::locate::FieldError;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason};
 
 use crate::catalog::{About, Parameter, Rule, Search};
-use crate::rule::{ActingPool, Stabiliser, Window, is_at_zero, positive, remembered, round_up};
+use crate::rule::{
+    ActingPool, POOL, SCALE_IN_WINDOW, SERVICE_HALF_LIFE, STALE, Stabiliser, Window, is_at_zero, positive,
+    remembered, round_up,
+};
 use crate::service_time::ServiceTime;
 use crate::signal::{Metric, Signal};
 
@@ -93,7 +96,7 @@ impl Rule for QueueDepth {
         summary: "As many replicas as the backlog needs: so much backlog for each, or all of it drained in a given time.",
         source: "source document, batch strategy (queue depth); KEDA queue triggers, AWS backlog per instance",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new(
                 "backlog_per_replica",
                 "1",
@@ -127,20 +130,8 @@ impl Rule for QueueDepth {
                 "Time in which the queue should be gone while arrivals go on; the larger demand counts.",
             )
             .searched(Search::Log { low: 10.0, high: 3600.0 }),
-            Parameter::new(
-                "service_half_life_seconds",
-                "s",
-                "1800.0",
-                "Half-life of a sample in the measured service time.",
-            )
-            .searched(Search::Log { low: 300.0, high: 7200.0 }),
-            Parameter::new(
-                "scale_in_window_seconds",
-                "s",
-                "300.0",
-                "Scale-in goes no lower than the largest demand of this time.",
-            )
-            .searched(Search::Log { low: 15.0, high: 1800.0 }),
+            SERVICE_HALF_LIFE,
+            SCALE_IN_WINDOW,
             Parameter::new(
                 "window_seconds",
                 "s",
@@ -148,7 +139,7 @@ impl Rule for QueueDepth {
                 "Backlog, queue and rate are averaged over this time; 0 takes the newest scrape.",
             )
             .searched(Search::Log { low: 15.0, high: 600.0 }),
-            Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds."),
+            STALE,
             Parameter::new("period_seconds", "s", "15.0", "How often it decides.")
                 .searched(Search::Log { low: 15.0, high: 120.0 }),
         ],

@@ -6,6 +6,8 @@ use tidegate_core::{
     Replicas, decision::Targets,
 };
 
+use crate::catalog::{Parameter, Search};
+
 /// Absorbs the rounding of a few products and quotients before a count is rounded up.
 const ROUNDING: f64 = 1e-9;
 
@@ -262,6 +264,54 @@ pub(crate) fn round_up(count: f64) -> Replicas {
     (count - ROUNDING * count.max(1.0)).ceil() as Replicas
 }
 
+// Rows of the tables of parameters that mean the same wherever they stand, since the code behind them is shared.
+
+/// Of [`ActingPool::find`].
+pub(crate) const POOL: Parameter =
+    Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs.");
+/// Of the staleness of a [`Window`].
+pub(crate) const STALE: Parameter =
+    Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds.");
+/// Of [`StepSize`].
+pub(crate) const STEP: Parameter = Parameter::new("step", "replicas", "1", "How far one step goes.")
+    .searched(Search::Count { low: 1, high: 20 });
+/// Of [`StepSize`].
+pub(crate) const STEP_SHARE: Parameter =
+    Parameter::new("step_share", "1", "0.0", "The same as a share of the declared count; the larger counts.")
+        .searched(Search::Linear { low: 0.0, high: 0.5 });
+/// Of [`Cooldown`].
+pub(crate) const COOLDOWN_OUT: Parameter =
+    Parameter::new("cooldown_out_seconds", "s", "300.0", "Wait after any step before the next one out.")
+        .searched(Search::Log { low: 15.0, high: 1800.0 });
+/// Of [`Cooldown`].
+pub(crate) const COOLDOWN_IN: Parameter =
+    Parameter::new("cooldown_in_seconds", "s", "300.0", "Wait after any step before the next one in.")
+        .searched(Search::Log { low: 15.0, high: 1800.0 });
+/// Of utilization that is expected once starting replicas share the load.
+pub(crate) const COUNTS_STARTING: Parameter = Parameter::new(
+    "counts_starting",
+    "",
+    "true",
+    "Whether replicas that are starting are expected to share the load.",
+)
+.searched(Search::Switch);
+/// Of the measured service time.
+pub(crate) const SERVICE_HALF_LIFE: Parameter = Parameter::new(
+    "service_half_life_seconds",
+    "s",
+    "1800.0",
+    "Half-life of a sample in the measured service time.",
+)
+.searched(Search::Log { low: 300.0, high: 7200.0 });
+/// Of [`Stabiliser`].
+pub(crate) const SCALE_IN_WINDOW: Parameter = Parameter::new(
+    "scale_in_window_seconds",
+    "s",
+    "300.0",
+    "Scale-in goes no lower than the largest demand of this time.",
+)
+.searched(Search::Log { low: 15.0, high: 1800.0 });
+
 /// A complaint about one parameter; its line is looked up by whoever has the text.
 pub(crate) fn wrong(field: &str, problem: impl Into<String>) -> FieldError {
     FieldError { line: None, field: field.to_owned(), problem: problem.into() }
@@ -285,6 +335,11 @@ pub(crate) fn share(values: &[(&str, f64)]) -> Result<(), FieldError> {
 /// Complains if the lower threshold is not below the upper one, or one of them is no number.
 pub(crate) fn band(path: &str, low: f64, high: f64) -> Result<(), FieldError> {
     not_negative(&[(&format!("{path}low"), low), (&format!("{path}high"), high)])?;
+    low_below_high(path, low, high)
+}
+
+/// Complains if the lower threshold is not below the upper one.
+pub(crate) fn low_below_high(path: &str, low: f64, high: f64) -> Result<(), FieldError> {
     if low < high {
         return Ok(());
     }

@@ -25,7 +25,7 @@ use tidegate_core::{
 
 use crate::catalog::{About, Parameter, Rule, Search};
 use crate::cron_clock::{read_cron, read_time_zone};
-use crate::rule::{ActingPool, not_negative, positive, wrong};
+use crate::rule::{ActingPool, POOL, not_negative, positive, wrong};
 
 /// What can be set.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -189,7 +189,7 @@ impl Rule for Scheduled {
         summary: "Cron entries set the wanted count or the bounds, on the clock on the wall, daylight saving included.",
         source: "source document, scheduled strategy; AWS EC2 Auto Scaling scheduled actions; Vixie cron",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new("entries", "", "(business hours, see below)", "What comes due when; see below."),
             Parameter::new(
                 "time_zone",

@@ -29,7 +29,10 @@ use tidegate_core::locate::FieldError;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason};
 
 use crate::catalog::{About, Parameter, Rule, Search};
-use crate::rule::{ActingPool, Stabiliser, Window, is_at_zero, positive, remembered, round_up, wrong};
+use crate::rule::{
+    ActingPool, POOL, SCALE_IN_WINDOW, SERVICE_HALF_LIFE, STALE, Stabiliser, Window, is_at_zero, positive,
+    remembered, round_up, wrong,
+};
 use crate::service_time::ServiceTime;
 use crate::signal::{Metric, Signal};
 
@@ -111,7 +114,7 @@ impl Rule for SquareRootStaffing {
         summary: "The measured offered load, and a safety margin of its square root.",
         source: "Halfin and Whitt, Operations Research 29 (1981)",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new(
                 "delay_probability",
                 "1",
@@ -119,23 +122,11 @@ impl Rule for SquareRootStaffing {
                 "Share of requests that may have to wait; gives β.",
             )
             .searched(Search::Log { low: 0.0001, high: 0.9 }),
-            Parameter::new(
-                "service_half_life_seconds",
-                "s",
-                "1800.0",
-                "Half-life of a sample in the measured service time.",
-            )
-            .searched(Search::Log { low: 300.0, high: 7200.0 }),
-            Parameter::new(
-                "scale_in_window_seconds",
-                "s",
-                "300.0",
-                "Scale-in goes no lower than the largest demand of this time.",
-            )
-            .searched(Search::Log { low: 15.0, high: 1800.0 }),
+            SERVICE_HALF_LIFE,
+            SCALE_IN_WINDOW,
             Parameter::new("window_seconds", "s", "60.0", "The rate is averaged over this time.")
                 .searched(Search::Log { low: 15.0, high: 600.0 }),
-            Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds."),
+            STALE,
             Parameter::new("period_seconds", "s", "15.0", "How often it decides.")
                 .searched(Search::Log { low: 15.0, high: 120.0 }),
         ],

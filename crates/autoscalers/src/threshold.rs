@@ -16,7 +16,8 @@ use tidegate_core::{Controller, ControllerStream, Decision, Observation, Operato
 
 use crate::catalog::{About, Parameter, Rule, Search};
 use crate::rule::{
-    ActingPool, Cooldown, StepSize, Window, band, not_negative, positive, remembered, round_up, share,
+    ActingPool, COOLDOWN_IN, COOLDOWN_OUT, COUNTS_STARTING, Cooldown, POOL, STALE, STEP, STEP_SHARE,
+    StepSize, Window, band, not_negative, positive, remembered, round_up, share,
 };
 use crate::signal::{Metric, Signal};
 
@@ -77,41 +78,16 @@ impl Rule for Threshold {
         summary: "A step out above a band of cpu utilization, a step in below it, a wait after each step.",
         source: "source document, SimpleAutoScaler (target 70 %, +10, −20); cooldown from its anti-patterns",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new("high", "1", "0.8", "Utilization above which it scales out.")
                 .searched(Search::Linear { low: 0.3, high: 0.95 }),
             Parameter::new("low", "1", "0.5", "Utilization below which it scales in.")
                 .searched(Search::Linear { low: 0.1, high: 0.9 }),
-            Parameter::new("step", "replicas", "1", "How far one step goes.")
-                .searched(Search::Count { low: 1, high: 20 }),
-            Parameter::new(
-                "step_share",
-                "1",
-                "0.0",
-                "The same as a share of the declared count; the larger counts.",
-            )
-            .searched(Search::Linear { low: 0.0, high: 0.5 }),
-            Parameter::new(
-                "cooldown_out_seconds",
-                "s",
-                "300.0",
-                "Wait after any step before the next one out.",
-            )
-            .searched(Search::Log { low: 15.0, high: 1800.0 }),
-            Parameter::new(
-                "cooldown_in_seconds",
-                "s",
-                "300.0",
-                "Wait after any step before the next one in.",
-            )
-            .searched(Search::Log { low: 15.0, high: 1800.0 }),
-            Parameter::new(
-                "counts_starting",
-                "",
-                "true",
-                "Whether replicas that are starting are expected to share the load.",
-            )
-            .searched(Search::Switch),
+            STEP,
+            STEP_SHARE,
+            COOLDOWN_OUT,
+            COOLDOWN_IN,
+            COUNTS_STARTING,
             Parameter::new(
                 "guards_scale_in",
                 "",
@@ -126,7 +102,7 @@ impl Rule for Threshold {
                 "Utilization is averaged over this time, from the newest scrape back.",
             )
             .searched(Search::Log { low: 15.0, high: 900.0 }),
-            Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds."),
+            STALE,
             Parameter::new("period_seconds", "s", "60.0", "How often it decides.")
                 .searched(Search::Log { low: 15.0, high: 300.0 }),
         ],

@@ -29,7 +29,7 @@ use tidegate_core::{
 };
 
 use crate::catalog::{About, Parameter, Rule, Search};
-use crate::rule::{ActingPool, not_negative, positive, share, wrong};
+use crate::rule::{ActingPool, POOL, not_negative, positive, share, wrong};
 
 /// Growth of the buckets of a histogram from one to the next.
 const BUCKET_GROWTH: f64 = 1.05;
@@ -271,7 +271,7 @@ impl Rule for Vpa {
         summary: "Replicas as large as the percentiles of their usage say, with a margin; those far off are replaced. The count stays.",
         source: "kubernetes/autoscaler, vertical-pod-autoscaler (recommender and updater)",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new("target_percentile", "1", "0.9", "Percentile of usage for the target.")
                 .searched(Search::Linear { low: 0.7, high: 0.99 }),
             Parameter::new("lower_percentile", "1", "0.5", "The same for the lower bound."),

@@ -8,24 +8,23 @@
     reason = "experiments are where clock, disk, threads and terminal belong"
 )]
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use tidegate_autoscalers::{Catalog, NamedController, effective_parameters};
+use tidegate_autoscalers::{Catalog, NamedController};
 use tidegate_core::Split;
-use tidegate_experiments::cli::{self, Choice};
+use tidegate_experiments::cli::{self, Choice, Engine};
 use tidegate_experiments::figures::{self, Lane, World};
-use tidegate_experiments::manifest::Manifest;
+use tidegate_experiments::manifest::{self, Manifest};
 use tidegate_experiments::recorder::Recorder;
 use tidegate_experiments::report::{Report, Table, dollars, number, percent};
 use tidegate_experiments::runs::{self, Job};
 use tidegate_experiments::scenarios::{self, Study};
 use tidegate_experiments::scores::{self, Cell, LEVEL, RunRow};
 use tidegate_experiments::staffing::Staffing;
-use tidegate_experiments::trial::{self, Scored, Timing};
+use tidegate_experiments::trial::{self, Scored};
 use tidegate_experiments::{controllers, outputs};
 use tidegate_stats::interval::{Interval, PAIRS_MIN};
 
@@ -168,17 +167,37 @@ disk = { weight = 0, target = 0.5, threshold = 0.2 }
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Scenarios and controllers are part of the question: of the arguments above, --seeds, --engine, --out, \
-    --threads, --smoke and --check count."
+    after_help = "Scenarios and controllers are part of the question. A run that was interrupted goes on where it was \
+    when the same command is given again."
 )]
 struct Arguments {
-    #[command(flatten)]
-    choice: Choice,
+    /// Evaluation seeds of each scenario, 0 to N-1
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    seeds: u64,
+
+    /// Folder for the results [default: results/antipatterns]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Threads; the results are the same for any number [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// A quick check that everything works: one hour of each scenario, two seeds, into target/smoke
+    #[arg(long, conflicts_with = "check")]
+    smoke: bool,
+
+    /// Which plant: every request (the truth), or one analytic step a tick (fast)
+    #[arg(long, value_enum, default_value_t = Engine::Request)]
+    engine: Engine,
+
+    /// Runs seed 0 of everything again and compares it with the stored rows, writing nothing
+    #[arg(long)]
+    check: bool,
 }
 
 fn main() -> ExitCode {
-    let Arguments { choice } = Arguments::parse();
-    let sweep = match Sweep::new(choice) {
+    let sweep = match Sweep::new(Arguments::parse()) {
         Ok(sweep) => sweep,
         Err(error) => return cli::refuse(&error),
     };
@@ -214,24 +233,19 @@ struct Run {
 
 impl Sweep {
     /// Reads and checks everything; writes nothing.
-    fn new(mut choice: Choice) -> anyhow::Result<Self> {
-        if choice.smoke {
-            choice.seeds = choice.seeds.min(2);
-        }
+    fn new(arguments: Arguments) -> anyhow::Result<Self> {
+        let Arguments { seeds, out, threads, smoke, engine, check } = arguments;
+        let seeds = if smoke { seeds.min(2) } else { seeds };
+        let choice = Choice { seeds, out, threads, smoke, engine, check, ..Choice::default() };
         let catalog = controllers::catalog();
         let mut trials = Vec::new();
         for pattern in PATTERNS {
-            let controllers = catalog.read_controllers(pattern.controllers).context(pattern.title)?;
-            let scenario: Vec<String> = pattern.scenarios.iter().map(|name| (*name).to_owned()).collect();
-            for study in scenarios::chosen(&Choice { scenario, trace: None, ..choice.clone() })? {
-                let scenario = study.scenario();
-                for controller in &controllers {
-                    catalog
-                        .build_named(controller, &scenario.controllers, &scenario.facts())
-                        .with_context(|| format!("{}, controller {}", study.name, controller.name))?;
-                }
-                let staffing = Staffing::new(scenario);
-                trials.push(Trial { pattern, study, staffing, controllers: controllers.clone() });
+            let own = catalog.read_controllers(pattern.controllers).context(pattern.title)?;
+            for name in pattern.scenarios {
+                let study = scenarios::named(name, choice.smoke)?;
+                controllers::check(&own, &catalog, &study)?;
+                let staffing = Staffing::new(study.scenario());
+                trials.push(Trial { pattern, study, staffing, controllers: own.clone() });
             }
         }
         let out = choice.out("antipatterns");
@@ -240,17 +254,11 @@ impl Sweep {
     }
 
     fn jobs(&self) -> Vec<Job<Run>> {
+        let engine = self.choice.engine.name();
         let mut jobs = Vec::new();
         for (trial, Trial { study, controllers, .. }) in self.trials.iter().enumerate() {
             for (controller, named) in controllers.iter().enumerate() {
-                let parameters = effective_parameters(named, &study.scenario().controllers).to_string();
-                let hash = runs::hash(&[
-                    self.program.as_bytes(),
-                    study.hash.as_bytes(),
-                    named.kind.as_bytes(),
-                    parameters.as_bytes(),
-                    self.choice.engine.name().as_bytes(),
-                ]);
+                let hash = trial::hash(&self.program, study, named, &[engine]);
                 for seed in 0..study.n_worlds(Split::Evaluation, self.choice.seeds) {
                     let name = format!("antipatterns/{}/{}/{seed}", study.name, named.name);
                     jobs.push(Job { name, hash: hash.clone(), what: Run { trial, controller, seed } });
@@ -277,18 +285,9 @@ impl Sweep {
     fn carry_out(&self) -> anyhow::Result<()> {
         let jobs = self.jobs();
         let finished = runs::run_all(&self.out, &jobs, self.choice.threads(), &|run| self.run(*run).0)?;
-        let rows: Vec<RunRow> = finished.iter().map(|it| it.result.row.clone()).collect();
-        let timings: Vec<Timing<'_>> = finished
-            .iter()
-            .map(|it| Timing {
-                run: &it.run,
-                elapsed_seconds: it.elapsed_seconds,
-                microseconds_per_decision: it.result.microseconds_per_decision,
-            })
-            .collect();
+        let rows = trial::rows(&finished);
         let report = self.report(&rows);
-        outputs::write(&self.out, "runs.csv", &scores::csv_bytes(&rows)?)?;
-        outputs::write(&self.out, "timings.csv", &scores::csv_bytes(&timings)?)?;
+        trial::write(&self.out, &finished)?;
         outputs::write(&self.out, "manifest.toml", self.manifest().text().as_bytes())?;
         outputs::write_report(&self.out, &report)?;
         print!("{}", report.terminal());
@@ -342,13 +341,8 @@ impl Sweep {
         let studies: Vec<Study> = self.trials.iter().map(|trial| trial.study.clone()).collect();
         let mut manifest = Manifest::new("antipatterns", &self.choice, &studies, &[], "");
         // Every scenario has controllers of its own.
-        let of_trial = |trial: &Trial| {
-            let scenario = trial.study.scenario();
-            let parameters = trial
-                .controllers
-                .iter()
-                .map(|named| (named.name.clone(), effective_parameters(named, &scenario.controllers)));
-            (trial.study.name.clone(), parameters.collect::<BTreeMap<_, _>>())
+        let of_trial = |Trial { study, controllers, .. }: &Trial| {
+            (study.name.clone(), manifest::parameters(study, controllers))
         };
         manifest.controllers = self.trials.iter().map(of_trial).collect();
         manifest

@@ -11,9 +11,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
-use tidegate_autoscalers::{Catalog, NamedController, effective_parameters};
+use tidegate_autoscalers::{Catalog, NamedController};
 use tidegate_core::Split;
 use tidegate_experiments::cli::{self, Choice};
 use tidegate_experiments::comparison::{self, Recorded};
@@ -24,7 +23,7 @@ use tidegate_experiments::runs::{self, Job};
 use tidegate_experiments::scenarios::{self, Study};
 use tidegate_experiments::scores::{self, RunRow};
 use tidegate_experiments::staffing::Staffing;
-use tidegate_experiments::trial::{self, Scored, Timing};
+use tidegate_experiments::trial::{self, Scored};
 use tidegate_experiments::tuned::TunedFile;
 use tidegate_experiments::{controllers, fleet, outputs};
 
@@ -110,12 +109,7 @@ impl Sweep {
         }
         let catalogs: Vec<Catalog> = studies.iter().map(controllers::catalog_for).collect();
         for (study, catalog) in studies.iter().zip(&catalogs) {
-            let scenario = study.scenario();
-            for controller in &controllers {
-                catalog
-                    .build_named(controller, &scenario.controllers, &scenario.facts())
-                    .with_context(|| format!("{}, controller {}", study.name, controller.name))?;
-            }
+            controllers::check(&controllers, catalog, study)?;
         }
         let experiment = match &choice.trace {
             Some(_) => format!("compare-{}", studies[0].name),
@@ -128,17 +122,11 @@ impl Sweep {
     }
 
     fn jobs(&self) -> Vec<Job<Cell>> {
+        let engine = self.choice.engine.name();
         let mut jobs = Vec::new();
         for (study, it) in self.studies.iter().enumerate() {
             for (controller, named) in self.controllers.iter().enumerate() {
-                let parameters = effective_parameters(named, &it.scenario().controllers).to_string();
-                let hash = runs::hash(&[
-                    self.program.as_bytes(),
-                    it.hash.as_bytes(),
-                    named.kind.as_bytes(),
-                    parameters.as_bytes(),
-                    self.choice.engine.name().as_bytes(),
-                ]);
+                let hash = trial::hash(&self.program, it, named, &[engine]);
                 for seed in 0..it.n_worlds(Split::Evaluation, self.choice.seeds) {
                     let name = format!("compare/{}/{}/{seed}", it.name, named.name);
                     jobs.push(Job { name, hash: hash.clone(), what: Cell { study, controller, seed } });
@@ -168,19 +156,10 @@ impl Sweep {
     fn carry_out(&self) -> anyhow::Result<()> {
         let jobs = self.jobs();
         let finished = runs::run_all(&self.out, &jobs, self.choice.threads(), &|cell| self.run(*cell).0)?;
-        let rows: Vec<RunRow> = finished.iter().map(|it| it.result.row.clone()).collect();
-        let timings: Vec<Timing<'_>> = finished
-            .iter()
-            .map(|it| Timing {
-                run: &it.run,
-                elapsed_seconds: it.elapsed_seconds,
-                microseconds_per_decision: it.result.microseconds_per_decision,
-            })
-            .collect();
+        let rows = trial::rows(&finished);
 
         let report = self.report(&rows);
-        outputs::write(&self.out, "runs.csv", &scores::csv_bytes(&rows)?)?;
-        outputs::write(&self.out, "timings.csv", &scores::csv_bytes(&timings)?)?;
+        trial::write(&self.out, &finished)?;
         outputs::write(&self.out, "manifest.toml", self.manifest().text().as_bytes())?;
         outputs::write_report(&self.out, &report)?;
         print!("{}", report.terminal());

@@ -6,14 +6,12 @@
     reason = "experiments are where clock, disk, threads and terminal belong"
 )]
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
 use serde::{Deserialize, Serialize};
-use tidegate_autoscalers::{Catalog, NamedController, effective_parameters};
+use tidegate_autoscalers::{Catalog, NamedController};
 use tidegate_core::{Replicas, Split};
 use tidegate_experiments::cli::{self, Choice};
 use tidegate_experiments::engine::simulate;
@@ -22,7 +20,7 @@ use tidegate_experiments::manifest::Manifest;
 use tidegate_experiments::report::{Report, Table, dollars};
 use tidegate_experiments::runs::{self, Job};
 use tidegate_experiments::scenarios::{self, Study};
-use tidegate_experiments::{controllers, fleet, scores};
+use tidegate_experiments::{controllers, fleet, outputs, scores, trial};
 use tidegate_stats::mean;
 
 /// Sweeps the size of a fixed fleet on training worlds, with controllers for comparison.
@@ -64,11 +62,7 @@ fn main() -> ExitCode {
         let controllers = controllers::chosen(&choice, &catalog)?;
         let studies = scenarios::chosen(&choice)?;
         for study in &studies {
-            for named in &controllers {
-                catalog
-                    .build_named(named, &study.scenario().controllers, &study.scenario().facts())
-                    .with_context(|| format!("{}, controller {}", study.name, named.name))?;
-            }
+            controllers::check(&controllers, &catalog, study)?;
         }
         Ok((controllers, studies))
     };
@@ -100,14 +94,7 @@ fn carry_out(
         let others =
             controllers.iter().filter(|named| named.kind != "fixed").cloned().map(|named| (named, None));
         for (named, replicas) in sizes.into_iter().map(fixed).chain(others) {
-            let parameters = effective_parameters(&named, &study.scenario().controllers).to_string();
-            let hash = runs::hash(&[
-                program.as_bytes(),
-                study.hash.as_bytes(),
-                named.kind.as_bytes(),
-                parameters.as_bytes(),
-                choice.engine.name().as_bytes(),
-            ]);
+            let hash = trial::hash(&program, study, &named, &[choice.engine.name()]);
             let shown = replicas.map_or_else(|| named.name.clone(), |replicas| format!("fixed-{replicas}"));
             for seed in 0..study.n_worlds(Split::Training, seeds) {
                 let name = format!("fleet_sweep/{}/{shown}/{seed}", study.name);
@@ -143,10 +130,7 @@ fn carry_out(
     for (study, rows) in studies.iter().zip(rows.chunk_by(|a, b| a.scenario == b.scenario)) {
         section(&mut report, study, rows);
     }
-    let write = |file: &str, bytes: &[u8]| {
-        let path = out.join(file);
-        fs::write(&path, bytes).with_context(|| path.display().to_string())
-    };
+    let write = |file: &str, bytes: &[u8]| outputs::write(&out, file, bytes);
     let manifest = Manifest::new("fleet_sweep", choice, studies, controllers, "");
     write("manifest.toml", manifest.text().as_bytes())?;
     write("runs.csv", &scores::csv_bytes(&rows)?)?;

@@ -18,7 +18,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tidegate_autoscalers::{Catalog, NamedController, effective_parameters};
+use tidegate_autoscalers::{Catalog, NamedController};
 use tidegate_core::{Plant, SECONDS_PER_HOUR, Seed, Split, TickRecord};
 use tidegate_experiments::cli::{self, Choice, Engine};
 use tidegate_experiments::figures::{self, Change, Course};
@@ -28,7 +28,7 @@ use tidegate_experiments::runs::{self, Job, Journal};
 use tidegate_experiments::scenarios::{self, Study};
 use tidegate_experiments::scores::{self, Cell, LEVEL, RunRow};
 use tidegate_experiments::staffing::Staffing;
-use tidegate_experiments::trial::{self, Scored, Timing};
+use tidegate_experiments::trial::{self, Scored};
 use tidegate_experiments::tuned::{TunedFile, TunedScenario};
 use tidegate_experiments::tuning::{self, Bench, Budget, Cost, Found, N_FINALISTS, Origin, Space, Tried};
 use tidegate_experiments::{comparison, controllers, outputs};
@@ -155,12 +155,7 @@ impl Sweep {
         let studies = scenarios::chosen(&choice)?;
         let catalogs: Vec<Catalog> = studies.iter().map(controllers::catalog_for).collect();
         for (study, catalog) in studies.iter().zip(&catalogs) {
-            let scenario = study.scenario();
-            for controller in &controllers {
-                catalog
-                    .build_named(controller, &scenario.controllers, &scenario.facts())
-                    .with_context(|| format!("{}, controller {}", study.name, controller.name))?;
-            }
+            controllers::check(&controllers, catalog, study)?;
         }
         let experiment = match &choice.trace {
             Some(_) => format!("tune-{}", studies[0].name),
@@ -238,18 +233,9 @@ impl Sweep {
         // From here on nothing is chosen any more: these are the first evaluation seeds.
         let jobs = self.jobs(&file);
         let finished = runs::run_all(&self.out, &jobs, self.choice.threads(), &|run| self.evaluate(run))?;
-        let rows: Vec<RunRow> = finished.iter().map(|it| it.result.row.clone()).collect();
-        let timings: Vec<Timing<'_>> = finished
-            .iter()
-            .map(|it| Timing {
-                run: &it.run,
-                elapsed_seconds: it.elapsed_seconds,
-                microseconds_per_decision: it.result.microseconds_per_decision,
-            })
-            .collect();
+        let rows = trial::rows(&finished);
         let report = self.report(&found, &file, &rows);
-        outputs::write(&self.out, "runs.csv", &scores::csv_bytes(&rows)?)?;
-        outputs::write(&self.out, "timings.csv", &scores::csv_bytes(&timings)?)?;
+        trial::write(&self.out, &finished)?;
         outputs::write_report(&self.out, &report)?;
         print!("{}", report.terminal());
         println!(
@@ -368,20 +354,13 @@ impl Sweep {
 
     /// What runs on evaluation worlds: everything untuned, and tuned where that is something else.
     fn jobs(&self, file: &TunedFile) -> Vec<Job<Run>> {
+        let engine = self.choice.engine.name();
         let mut jobs = Vec::new();
         for (index, study) in self.studies.iter().enumerate() {
             for named in &self.controllers {
                 let tuned = tuned(file, study, named);
                 for controller in [named.clone()].into_iter().chain(tuned) {
-                    let parameters =
-                        effective_parameters(&controller, &study.scenario().controllers).to_string();
-                    let hash = runs::hash(&[
-                        self.program.as_bytes(),
-                        study.hash.as_bytes(),
-                        controller.kind.as_bytes(),
-                        parameters.as_bytes(),
-                        self.choice.engine.name().as_bytes(),
-                    ]);
+                    let hash = trial::hash(&self.program, study, &controller, &[engine]);
                     for seed in 0..study.n_worlds(Split::Evaluation, self.choice.seeds) {
                         let name = format!("tune/{}/{}/{seed}", study.name, controller.name);
                         let what = Run { study: index, controller: controller.clone(), seed };
@@ -589,15 +568,7 @@ impl<'a> TrainingBench<'a> {
         let (sweep, study, catalog, journal) = (self.sweep, self.study, self.catalog, self.journal);
         let (search, rescoring) = sweep.worlds(study);
         let worlds = if is_search { search } else { rescoring };
-        let effective = effective_parameters(&named, &study.scenario().controllers).to_string();
-        let hash = runs::hash(&[
-            sweep.program.as_bytes(),
-            study.hash.as_bytes(),
-            named.kind.as_bytes(),
-            effective.as_bytes(),
-            engine.name().as_bytes(),
-            format!("{worlds:?}").as_bytes(),
-        ]);
+        let hash = trial::hash(&sweep.program, study, &named, &[engine.name(), &format!("{worlds:?}")]);
         let stage = if is_search { "search" } else { "rescoring" };
         let name = format!("tune/{}/{}/{stage}/{}", study.name, named.kind, self.n_asked);
         self.n_asked += 1;

@@ -8,7 +8,6 @@
     reason = "experiments are where clock, disk, threads and terminal belong"
 )]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,16 +15,16 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use serde::Serialize;
-use tidegate_autoscalers::{Catalog, NamedController, effective_parameters};
+use tidegate_autoscalers::{Catalog, NamedController};
 use tidegate_core::{Seed, Split};
 use tidegate_experiments::cli::{self, Choice, Engine};
 use tidegate_experiments::engine::simulate;
-use tidegate_experiments::manifest::{self, Manifest};
+use tidegate_experiments::manifest::Manifest;
 use tidegate_experiments::report::Report;
 use tidegate_experiments::runs::{self, Job};
 use tidegate_experiments::scenarios::{self, Study};
 use tidegate_experiments::validation::{self, Effort, EngineRow, Pair, TheoryQueue, TheoryRow};
-use tidegate_experiments::{controllers, fleet, scores};
+use tidegate_experiments::{controllers, fleet, outputs, scores, trial};
 
 /// Run unless others are named: one that tracks the rate, one that follows a threshold, one that never moves.
 const CONTROLLERS: [&str; 3] = ["square_root_staffing", "threshold", "fixed"];
@@ -136,13 +135,8 @@ impl Sweep {
             threads: arguments.threads,
             full: !arguments.smoke,
             smoke: arguments.smoke,
-            list: false,
-            trace: None,
-            column: None,
-            controllers: None,
-            baseline: None,
-            engine: Engine::Request,
             check: arguments.check,
+            ..Choice::default()
         };
         if choice.controller.is_empty() {
             choice.controller = CONTROLLERS.map(str::to_owned).to_vec();
@@ -169,13 +163,8 @@ impl Sweep {
             }
         }
         for study in &studies {
-            let scenario = study.scenario();
-            catalog.check_scenario(&scenario.controllers).with_context(|| study.name.clone())?;
-            for controller in &controllers {
-                catalog
-                    .build_named(controller, &scenario.controllers, &scenario.facts())
-                    .with_context(|| format!("{}, controller {}", study.name, controller.name))?;
-            }
+            catalog.check_scenario(&study.scenario().controllers).with_context(|| study.name.clone())?;
+            controllers::check(&controllers, &catalog, study)?;
         }
         let (utilizations, effort): (&[f64], _) = if arguments.smoke {
             (&[0.5, 0.8], Effort { tolerance: 0.1, customers_max: 4e6 })
@@ -220,13 +209,7 @@ impl Sweep {
         let mut jobs = Vec::new();
         for (study, it) in self.studies.iter().enumerate() {
             for (controller, named) in self.controllers.iter().enumerate() {
-                let parameters = effective_parameters(named, &it.scenario().controllers).to_string();
-                let hash = runs::hash(&[
-                    self.program.as_bytes(),
-                    it.hash.as_bytes(),
-                    named.kind.as_bytes(),
-                    parameters.as_bytes(),
-                ]);
+                let hash = trial::hash(&self.program, it, named, &[]);
                 for seed in 0..it.n_worlds(Split::Training, self.choice.seeds) {
                     let name = format!("validate/{}/{}/{seed}", it.name, named.name);
                     jobs.push(Job { name, hash: hash.clone(), what: Cell { study, controller, seed } });
@@ -278,10 +261,7 @@ impl Sweep {
         let mut report = Report::new("Validation of the plant");
         validation::theory(&mut report, &theory, self.effort);
         validation::engines(&mut report, &pairs, &self.notes);
-        let write = |file: &str, bytes: &[u8]| {
-            let path = self.out.join(file);
-            fs::write(&path, bytes).with_context(|| path.display().to_string())
-        };
+        let write = |file: &str, bytes: &[u8]| outputs::write(&self.out, file, bytes);
         write("theory.csv", &scores::csv_bytes(&theory)?)?;
         write("runs.csv", &scores::csv_bytes(&rows(&pairs))?)?;
         write("timings.csv", &scores::csv_bytes(&timings)?)?;
@@ -298,26 +278,12 @@ impl Sweep {
     }
 
     fn manifest(&self) -> Manifest {
-        let parameters = |study: &Study| -> BTreeMap<String, toml::Table> {
-            let of = |named: &NamedController| {
-                (named.name.clone(), effective_parameters(named, &study.scenario().controllers))
-            };
-            self.controllers.iter().map(of).collect()
-        };
-        Manifest {
-            experiment: "validate".into(),
-            sweep: self.words(),
-            commit: manifest::commit(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            toolchain: manifest::toolchain(),
-            machine: manifest::machine(),
-            engine: "request and fluid".into(),
-            seeds: self.choice.seeds,
-            baseline: "theory; request".into(),
-            protocol: None,
-            scenarios: self.studies.iter().map(|study| (study.name.clone(), study.hash.clone())).collect(),
-            controllers: self.studies.iter().map(|study| (study.name.clone(), parameters(study))).collect(),
-        }
+        let baseline = "theory; request";
+        let mut manifest =
+            Manifest::new("validate", &self.choice, &self.studies, &self.controllers, baseline);
+        manifest.sweep = self.words();
+        manifest.engine = "request and fluid".into();
+        manifest
     }
 
     /// Runs seed 0 of everything and the least loaded queues again and compares them with what is stored.

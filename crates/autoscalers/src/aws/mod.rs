@@ -35,7 +35,7 @@ use tidegate_core::locate::FieldError;
 use tidegate_core::{Controller, ControllerStream, Decision, Forecaster, Needs, Observation, OperatorFacts};
 
 use crate::catalog::{About, Kind, Parameter, Rule, Search, read_parameters};
-use crate::rule::not_negative;
+use crate::rule::{POOL, not_negative};
 use group::Engine;
 use policy::Pace;
 
@@ -78,8 +78,6 @@ macro_rules! controllers {
 
 controllers! { AwsGroup AwsTargetTracking AwsStep AwsSimple EcsTargetTracking }
 
-const POOL: Parameter =
-    Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs.");
 const EXTERNAL: Parameter =
     Parameter::new("external", "", "(none)", "Name of the external metric, with `metric = \"external\"`.");
 const WARM_POOL_MIN: Parameter =

@@ -8,7 +8,7 @@ use super::adjustment::{AdjustmentType, StepAdjustment, check_steps};
 use super::alarm::Comparison;
 use super::series::MetricChoice;
 use crate::cron_clock::read_time_zone;
-use crate::rule::{not_negative, positive, share, wrong};
+use crate::rule::{low_below_high, not_negative, positive, share, wrong};
 use crate::scheduled::{EntryParameters, check_entries};
 use crate::signal::Metric;
 
@@ -56,6 +56,72 @@ impl Default for GroupParameters {
     }
 }
 
+/// The metric of a policy, read from the fields that all of them spell alike. They stand in each, since serde cannot both
+/// share fields and refuse unknown ones.
+macro_rules! metric_choice {
+    ($($policy:ty)*) => {$(
+        impl $policy {
+            pub(super) fn metric(&self) -> MetricChoice<'_> {
+                MetricChoice {
+                    metric: self.metric,
+                    external: self.external.as_deref(),
+                    per_replica: self.per_replica,
+                    period_seconds: self.metric_period_seconds,
+                }
+            }
+        }
+    )*};
+}
+
+metric_choice! { TargetTrackingParameters StepParameters SimpleParameters }
+
+/// The alarm of a policy that comes with one, in the same way.
+macro_rules! alarm_choice {
+    ($($policy:ty)*) => {$(
+        impl $policy {
+            pub(super) fn alarm(&self) -> AlarmChoice<'_> {
+                AlarmChoice {
+                    metric: self.metric(),
+                    threshold: self.threshold,
+                    comparison: self.comparison,
+                    datapoints: self.datapoints_to_alarm.unwrap_or(self.evaluation_periods),
+                    evaluation_periods: self.evaluation_periods,
+                }
+            }
+        }
+    )*};
+}
+
+alarm_choice! { StepParameters SimpleParameters }
+
+/// When an alarm is on, as written in a policy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AlarmChoice<'a> {
+    pub(super) metric: MetricChoice<'a>,
+    pub(super) threshold: f64,
+    pub(super) comparison: Comparison,
+    /// How many of the last `evaluation_periods` must breach.
+    pub(super) datapoints: u32,
+    pub(super) evaluation_periods: u32,
+}
+
+impl AlarmChoice<'_> {
+    fn check(&self, path: &str, decides_seconds: f64) -> Result<(), FieldError> {
+        self.metric.check(path, decides_seconds)?;
+        if !self.threshold.is_finite() {
+            let problem = format!("must be a number, but is {}", self.threshold);
+            return Err(wrong(&format!("{path}threshold"), problem));
+        }
+        let (m, n) = (self.datapoints, self.evaluation_periods);
+        datapoints(&format!("{path}evaluation_periods"), n)?;
+        if m < 1 || m > n {
+            let problem = format!("must be 1 to `evaluation_periods`, which is {n}, but is {m}");
+            return Err(wrong(&format!("{path}datapoints_to_alarm"), problem));
+        }
+        Ok(())
+    }
+}
+
 /// A target tracking policy.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
@@ -97,15 +163,6 @@ impl Default for TargetTrackingParameters {
 }
 
 impl TargetTrackingParameters {
-    pub(super) fn metric(&self) -> MetricChoice<'_> {
-        MetricChoice {
-            metric: self.metric,
-            external: self.external.as_deref(),
-            per_replica: self.per_replica,
-            period_seconds: self.metric_period_seconds,
-        }
-    }
-
     pub(super) fn check(&self, path: &str, decides_seconds: f64) -> Result<(), FieldError> {
         falls_with_capacity(&format!("{path}metric"), self.metric)?;
         self.metric().check(path, decides_seconds)?;
@@ -152,22 +209,8 @@ pub struct StepParameters {
 }
 
 impl StepParameters {
-    pub(super) fn metric(&self) -> MetricChoice<'_> {
-        MetricChoice {
-            metric: self.metric,
-            external: self.external.as_deref(),
-            per_replica: self.per_replica,
-            period_seconds: self.metric_period_seconds,
-        }
-    }
-
-    pub(super) fn m_of_n(&self) -> (u32, u32) {
-        (self.datapoints_to_alarm.unwrap_or(self.evaluation_periods), self.evaluation_periods)
-    }
-
     pub(super) fn check(&self, path: &str, decides_seconds: f64) -> Result<(), FieldError> {
-        self.metric().check(path, decides_seconds)?;
-        alarm(path, self.threshold, self.m_of_n())?;
+        self.alarm().check(path, decides_seconds)?;
         check_steps(&format!("{path}steps"), &self.steps)?;
         for (index, step) in self.steps.iter().enumerate() {
             self.adjustment_type.check(&format!("{path}steps[{index}].adjustment"), step.adjustment)?;
@@ -213,22 +256,8 @@ pub struct SimpleParameters {
 }
 
 impl SimpleParameters {
-    pub(super) fn metric(&self) -> MetricChoice<'_> {
-        MetricChoice {
-            metric: self.metric,
-            external: self.external.as_deref(),
-            per_replica: self.per_replica,
-            period_seconds: self.metric_period_seconds,
-        }
-    }
-
-    pub(super) fn m_of_n(&self) -> (u32, u32) {
-        (self.datapoints_to_alarm.unwrap_or(self.evaluation_periods), self.evaluation_periods)
-    }
-
     pub(super) fn check(&self, path: &str, decides_seconds: f64) -> Result<(), FieldError> {
-        self.metric().check(path, decides_seconds)?;
-        alarm(path, self.threshold, self.m_of_n())?;
+        self.alarm().check(path, decides_seconds)?;
         self.adjustment_type.check(&format!("{path}adjustment"), self.adjustment)?;
         magnitude(path, self.adjustment_type, self.min_adjustment_magnitude)?;
         not_negative(&[(&format!("{path}cooldown_seconds"), self.cooldown_seconds.unwrap_or(0.0))])
@@ -416,18 +445,6 @@ fn datapoints(field: &str, n: u32) -> Result<(), FieldError> {
     if (1..=1440).contains(&n) { Ok(()) } else { Err(wrong(field, format!("must be 1 to 1440, but is {n}"))) }
 }
 
-fn alarm(path: &str, threshold: f64, (m, n): (u32, u32)) -> Result<(), FieldError> {
-    if !threshold.is_finite() {
-        return Err(wrong(&format!("{path}threshold"), format!("must be a number, but is {threshold}")));
-    }
-    datapoints(&format!("{path}evaluation_periods"), n)?;
-    if m < 1 || m > n {
-        let problem = format!("must be 1 to `evaluation_periods`, which is {n}, but is {m}");
-        return Err(wrong(&format!("{path}datapoints_to_alarm"), problem));
-    }
-    Ok(())
-}
-
 fn magnitude(path: &str, kind: AdjustmentType, magnitude: Replicas) -> Result<(), FieldError> {
     if magnitude > 0 && kind != AdjustmentType::PercentChangeInCapacity {
         let problem = format!(
@@ -608,7 +625,7 @@ impl Default for OneStepParameters {
 
 impl OneStepParameters {
     pub(super) fn check(&self) -> Result<(), FieldError> {
-        high_above_low(self.high, self.low)?;
+        low_below_high("", self.low, self.high)?;
         positive(&[("step_width", self.step_width)])?;
         share(&[("small_adjustment", self.small_adjustment), ("large_adjustment", self.large_adjustment)])?;
         self.group().check(false).map_err(flat)
@@ -707,7 +724,7 @@ impl Default for OneSimpleParameters {
 
 impl OneSimpleParameters {
     pub(super) fn check(&self) -> Result<(), FieldError> {
-        high_above_low(self.high, self.low)?;
+        low_below_high("", self.low, self.high)?;
         self.adjustment_type.check("adjustment_out", self.adjustment_out)?;
         self.adjustment_type.check("adjustment_in", self.adjustment_in)?;
         self.group().check(false).map_err(flat)
@@ -750,13 +767,6 @@ impl OneSimpleParameters {
             ..GroupParameters::default()
         }
     }
-}
-
-fn high_above_low(high: f64, low: f64) -> Result<(), FieldError> {
-    if low < high {
-        return Ok(());
-    }
-    Err(wrong("low", format!("must be below `high`, which is {high}, but is {low}")))
 }
 
 /// A complaint about the only policy of a kind, by the names that the flat parameters have.

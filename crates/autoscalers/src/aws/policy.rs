@@ -6,8 +6,8 @@ use tidegate_core::{Observation, OperatorFacts, PoolStatus, Replicas};
 use super::adjustment::{AdjustmentType, StepAdjustment, step_for};
 use super::alarm::{AlarmState, Comparison, evaluate};
 use super::ledger::Ledger;
-use super::parameters::{SimpleParameters, StepParameters, TargetTrackingParameters};
-use super::series::{MetricChoice, Series};
+use super::parameters::{AlarmChoice, SimpleParameters, StepParameters, TargetTrackingParameters};
+use super::series::Series;
 use crate::rule::{ActingPool, round_up};
 
 /// The capacity at which a metric that falls as capacity rises would be at its target: ⌈capacity · metric / target⌉.
@@ -224,18 +224,16 @@ pub(super) struct Alarmed {
 
 impl Alarmed {
     fn new(
-        choice: &MetricChoice<'_>,
-        (comparison, threshold): (Comparison, f64),
-        (m, n): (u32, u32),
+        choice: &AlarmChoice<'_>,
         decides_seconds: f64,
         pool: ActingPool,
         facts: &OperatorFacts,
     ) -> Result<Self, FieldError> {
-        let (m, n) = (m as usize, n as usize);
+        let (m, n) = (choice.datapoints as usize, choice.evaluation_periods as usize);
         Ok(Self {
-            series: Series::new(choice, n, decides_seconds, pool, facts)?,
-            comparison,
-            threshold,
+            series: Series::new(&choice.metric, n, decides_seconds, pool, facts)?,
+            comparison: choice.comparison,
+            threshold: choice.threshold,
             n,
             m,
         })
@@ -275,16 +273,8 @@ impl Step {
         pool: ActingPool,
         facts: &OperatorFacts,
     ) -> Result<Self, FieldError> {
-        let alarm = (parameters.comparison, parameters.threshold);
         Ok(Self {
-            alarm: Alarmed::new(
-                &parameters.metric(),
-                alarm,
-                parameters.m_of_n(),
-                decides_seconds,
-                pool,
-                facts,
-            )?,
+            alarm: Alarmed::new(&parameters.alarm(), decides_seconds, pool, facts)?,
             kind: parameters.adjustment_type,
             steps: parameters.steps.clone(),
             magnitude_min: parameters.min_adjustment_magnitude,
@@ -340,16 +330,8 @@ impl Simple {
         pool: ActingPool,
         facts: &OperatorFacts,
     ) -> Result<Self, FieldError> {
-        let alarm = (parameters.comparison, parameters.threshold);
         Ok(Self {
-            alarm: Alarmed::new(
-                &parameters.metric(),
-                alarm,
-                parameters.m_of_n(),
-                decides_seconds,
-                pool,
-                facts,
-            )?,
+            alarm: Alarmed::new(&parameters.alarm(), decides_seconds, pool, facts)?,
             kind: parameters.adjustment_type,
             adjustment: parameters.adjustment,
             magnitude_min: parameters.min_adjustment_magnitude,

@@ -35,7 +35,7 @@ use super::spec::{
     Behavior, Flags, Metric, Policy, Resource, ScalingRules, Select, Spec, ToleranceForm, ZeroRule,
 };
 use crate::catalog::{About, Parameter, Rule, Search};
-use crate::rule::{ActingPool, not_negative, positive, wrong};
+use crate::rule::{ActingPool, POOL, not_negative, positive, wrong};
 
 /// What can be set.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -235,7 +235,7 @@ impl Rule for Hpa {
                   conditions and behavior.",
         source: "kubernetes/kubernetes pkg/controller/podautoscaler (1.33 and later)",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new(
                 "manifest",
                 "",

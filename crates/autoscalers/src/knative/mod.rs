@@ -30,7 +30,7 @@ use self::buckets::{Averaging, Buckets};
 use self::decider::{Decider, Measured, Scale, Spec};
 use self::to_zero::{Limits, ToZero};
 use crate::catalog::{About, Parameter, Rule, Search};
-use crate::rule::{ActingPool, not_negative, positive, share, wrong};
+use crate::rule::{ActingPool, POOL, not_negative, positive, share, wrong};
 
 /// Knative allows no smaller target.
 const TARGET_MIN: f64 = 0.01;
@@ -129,7 +129,7 @@ impl Rule for Knative {
         summary: "Knative's autoscaler: concurrency or requests a second over a stable and a panic window, and to zero.",
         source: "knative/serving 98e5ef90, pkg/autoscaler, pkg/reconciler/autoscaling/kpa, config-autoscaler",
         parameters: &[
-            Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs."),
+            POOL,
             Parameter::new(
                 "metric",
                 "",
