@@ -5,7 +5,7 @@
 //! Allen and Cunneen's (1 + cₛ²)/2 gives it. A rate is met by c replicas if P(T > bound) ≤ 1 − share.
 
 use tidegate_core::Scenario;
-use tidegate_sim::queueing::{MarkovQueue, Sojourn, atoms};
+use tidegate_core::queueing::{MarkovQueue, Sojourn, atoms};
 
 /// The highest rate that each number of replicas meets.
 #[derive(Clone, Debug, PartialEq)]

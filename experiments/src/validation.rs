@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use tidegate_core::{Distribution, Seed};
 use tidegate_sim::RunSummary;
-use tidegate_sim::queueing::{
+use tidegate_core::queueing::{
     MarkovQueue, md1_wait_mean_seconds, md1_wait_quantile_seconds, md1_wait_survival, mg1_wait_mean_seconds,
 };
 use tidegate_sim::steady::{BOUND_SECONDS, SteadyQueue};

@@ -28,6 +28,7 @@ pub mod observation;
 pub mod plant;
 pub mod price;
 pub mod quantities;
+pub mod queueing;
 pub mod scenario;
 pub mod seed;
 pub mod solver;

@@ -2,7 +2,6 @@
 
 pub mod fleet;
 pub mod fluid;
-pub mod queueing;
 pub mod request;
 pub mod run;
 pub mod sensing;

@@ -36,7 +36,7 @@ use tidegate_core::scenario::{ArrivalsConfig, Balancer};
 use tidegate_core::{Distribution, Scenario};
 
 use super::tables::{ErlangTable, LOG_NOBODY, Law, SojournTable, Tail, exp};
-use crate::queueing::atoms;
+use tidegate_core::queueing::atoms;
 
 /// The most attempts that a client may make; the check of scenarios has the same.
 pub const ATTEMPTS_MAX: usize = 16;

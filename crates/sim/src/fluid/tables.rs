@@ -5,7 +5,7 @@
 
 use tidegate_core::Distribution;
 
-use crate::queueing::{atoms, erlang_c_real};
+use tidegate_core::queueing::{atoms, erlang_c_real};
 
 /// Values that stand for the service in the exact sums, and in the tables.
 const ATOMS: usize = 32;
@@ -447,7 +447,7 @@ mod tests {
     use approx::assert_relative_eq;
 
     use super::*;
-    use crate::queueing::{MarkovQueue, Sojourn};
+    use tidegate_core::queueing::{MarkovQueue, Sojourn};
 
     #[test]
     fn the_exponential_is_the_library_s() {

@@ -4,7 +4,7 @@ use tidegate_core::plant::Phase;
 use tidegate_core::{Needs, Plant, PoolTarget, Scenario, Seed, TickRecord};
 
 use super::FluidPlant;
-use crate::queueing::MarkovQueue;
+use tidegate_core::queueing::MarkovQueue;
 
 /// The example with other lines in place of its own.
 fn scenario(changes: &[(&str, &str)]) -> Scenario {

@@ -15,7 +15,7 @@
 
 use statrs::distribution::{Continuous, ContinuousCDF, Normal};
 use statrs::function::gamma::gamma;
-use tidegate_core::Distribution;
+use crate::Distribution;
 
 /// Erlang's B, the share of calls lost in M/M/c/c: `B(c) = a B(c−1) / (c + a B(c−1))`, `B(0) = 1`. The recursion
 /// only adds and divides positive numbers, so it is stable for any c.
