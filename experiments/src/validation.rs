@@ -5,11 +5,11 @@
 //! little less than 99 %; but it can only be passed with an estimate that is right to the tolerance.
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::{Distribution, Seed};
-use tidegate_sim::RunSummary;
 use tidegate_core::queueing::{
     MarkovQueue, md1_wait_mean_seconds, md1_wait_quantile_seconds, md1_wait_survival, mg1_wait_mean_seconds,
 };
+use tidegate_core::{Distribution, Seed};
+use tidegate_sim::RunSummary;
 use tidegate_sim::steady::{BOUND_SECONDS, SteadyQueue};
 
 use crate::report::{Report, Table, dollars, number, percent, seconds};

@@ -13,9 +13,9 @@
 //! (2001), for the wait in M/D/c; A. O. Allen, *Probability, Statistics, and Queueing Theory* (2nd ed. 1990), for
 //! the Allen–Cunneen approximation; S. Halfin and W. Whitt, Operations Research 29 (1981).
 
+use crate::Distribution;
 use statrs::distribution::{Continuous, ContinuousCDF, Normal};
 use statrs::function::gamma::gamma;
-use crate::Distribution;
 
 /// Erlang's B, the share of calls lost in M/M/c/c: `B(c) = a B(c−1) / (c + a B(c−1))`, `B(0) = 1`. The recursion
 /// only adds and divides positive numbers, so it is stable for any c.

@@ -1,7 +1,7 @@
 //! The request engine against queueing theory, at fixed seeds, to ±3 %; `validate` does it to ±1 % with intervals.
 
-use tidegate_core::{Distribution, Seed};
 use tidegate_core::queueing::{MarkovQueue, mg1_wait_mean_seconds};
+use tidegate_core::{Distribution, Seed};
 use tidegate_sim::steady::SteadyQueue;
 
 const EXPONENTIAL: &str = r#"{ kind = "exponential", mean_seconds = 1 }"#;

@@ -44,7 +44,9 @@ pub enum FitError {
         value: f64,
     },
     /// Fewer samples than the orders need.
-    #[error("{found} samples are too few for {what}, which needs {needed}; give more data or lower the orders")]
+    #[error(
+        "{found} samples are too few for {what}, which needs {needed}; give more data or lower the orders"
+    )]
     TooShort {
         /// Samples of the record.
         found: usize,
