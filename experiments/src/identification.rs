@@ -2,7 +2,13 @@
 
 pub mod binomial;
 pub mod criterion;
+pub mod feedback;
+pub mod models;
+pub mod monte_carlo;
 pub mod plant;
 pub mod reference;
+pub mod scores;
+pub mod selection;
+pub mod session;
 pub mod synthetic;
 pub mod table;

@@ -2,14 +2,16 @@
 //! sensors, under a controller or under an excitation.
 
 use anyhow::ensure;
+use rand::seq::SliceRandom;
 use serde::Serialize;
 use tidegate_core::plant::Phase;
 use tidegate_core::{
     Channel, Controller, ControllerStream, Decision, Needs, Observation, OperatorFacts, Reason, Record,
-    Replicas, Scenario, Scrape, Seed, TickRecord,
+    Replicas, Scenario, Scrape, Seed, Stream, TickRecord,
 };
 use tidegate_sim::Watch;
 
+use super::synthetic::binary;
 use crate::cli::Engine;
 use crate::engine::simulate;
 
@@ -164,6 +166,57 @@ pub struct Plan {
     pub utilization: Vec<f64>,
     /// Replicas on top of that.
     pub offset: Vec<f64>,
+}
+
+/// What kind of excitation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Excitation {
+    /// Levels of utilization in random order, held for long.
+    Staircase,
+    /// One level, and a random binary signal of replicas around it, held for about a start-up.
+    Prbs,
+    /// The binary signal on the staircase.
+    Both,
+}
+
+/// Levels of the staircase: from a fleet with room to one that is nearly full.
+const LEVELS: [f64; 6] = [0.5, 0.6, 0.7, 0.8, 0.88, 0.95];
+
+/// The level of [`Excitation::Prbs`].
+const OPERATING_POINT: f64 = 0.75;
+
+/// How long a level is held, in start-ups: long enough for the fleet to arrive and the queues to settle.
+const LEVEL_STARTUPS: f64 = 12.0;
+
+/// Half the height of the binary signal, as a share of the initial fleet; at least one replica.
+const PRBS_SHARE: f64 = 0.08;
+
+impl Plan {
+    /// Draws one for all ticks of a run, from `Stream::Excitation` of the seed.
+    pub fn draw(kind: Excitation, scenario: &Scenario, seed: Seed) -> Self {
+        let facts = scenario.facts();
+        let n = (scenario.warm_up_ticks + scenario.horizon_ticks) as usize;
+        let startup_ticks = (facts.pools[0].startup_seconds / facts.tick_seconds).ceil().max(1.0);
+        let mut rng = seed.rng(Stream::Excitation);
+        let hold = (LEVEL_STARTUPS * startup_ticks) as usize;
+        let mut utilization = Vec::with_capacity(n);
+        while utilization.len() < n {
+            let mut levels = LEVELS;
+            levels.shuffle(&mut rng);
+            for level in levels {
+                utilization.extend(std::iter::repeat_n(level, hold));
+            }
+        }
+        utilization.truncate(n);
+        let height = (PRBS_SHARE * f64::from(facts.pools[0].replicas_initial)).round().max(1.0);
+        let offset: Vec<f64> =
+            binary(n, startup_ticks as usize, &mut rng).into_iter().map(|sign| height * sign).collect();
+        match kind {
+            Excitation::Staircase => Self { utilization, offset: vec![0.0; n] },
+            Excitation::Prbs => Self { utilization: vec![OPERATING_POINT; n], offset },
+            Excitation::Both => Self { utilization, offset },
+        }
+    }
 }
 
 /// Follows a plan: busy slots by the measured load and the measured work of a request, over the wanted utilization,

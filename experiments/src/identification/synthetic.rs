@@ -7,26 +7,10 @@
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use tidegate_core::{Channel, Record, Seed, Stream};
+use tidegate_sysid::{InputOrders, Orders, Structure};
 
 /// Samples that are thrown away, so that the process is stationary when the record begins.
 const BURN: usize = 2000;
-
-/// Which method the structure belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A y = e.
-    Ar,
-    /// A y = B u + e.
-    Arx,
-    /// A y = C e.
-    Arma,
-    /// A y = B u + C e.
-    Armax,
-    /// y = (B/F) u + e.
-    OutputError,
-    /// y = (B/F) u + (C/D) e.
-    BoxJenkins,
-}
 
 /// The path from one input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +39,7 @@ pub struct System {
     /// What reports call it.
     pub name: &'static str,
     /// Its structure.
-    pub kind: Kind,
+    pub structure: Structure,
     /// Starts with 1.
     pub a: &'static [f64],
     /// One an input.
@@ -75,12 +59,12 @@ pub struct System {
 const ONE: &[f64] = &[1.0];
 
 const BASE: System =
-    System { name: "", kind: Kind::Arx, a: ONE, paths: &[], c: ONE, d: ONE, sigma: 1.0, hold: 3, n: 1000 };
+    System { name: "", structure: Structure::Arx, a: ONE, paths: &[], c: ONE, d: ONE, sigma: 1.0, hold: 3, n: 1000 };
 
 /// Second order, well damped; e as large as the input. The reference data call it `armax221`.
 pub const ARMAX221: System = System {
     name: "ARMAX(2,2,2), nk 1",
-    kind: Kind::Armax,
+    structure: Structure::Armax,
     a: &[1.0, -1.5, 0.7],
     paths: &[Path { b: &[0.0, 1.0, 0.5], f: ONE }],
     c: &[1.0, -1.0, 0.2],
@@ -94,7 +78,7 @@ pub const ALL: &[System] = &[
     // `armax_slow`.
     System {
         name: "ARMAX(3,2,1), nk 2, slow",
-        kind: Kind::Armax,
+        structure: Structure::Armax,
         a: &[1.0, -2.1, 1.45, -0.329],
         paths: &[Path { b: &[0.0, 0.0, 0.08, 0.05], f: ONE }],
         c: &[1.0, 0.5],
@@ -113,7 +97,7 @@ pub const ALL: &[System] = &[
     // `oe221`.
     System {
         name: "OE(2,2), nk 1",
-        kind: Kind::OutputError,
+        structure: Structure::OutputError,
         paths: &[Path { b: &[0.0, 0.4, 0.2], f: &[1.0, -1.3, 0.6] }],
         sigma: 0.5,
         hold: 4,
@@ -122,7 +106,7 @@ pub const ALL: &[System] = &[
     // `bj22221`.
     System {
         name: "BJ(2,2,2,2), nk 1",
-        kind: Kind::BoxJenkins,
+        structure: Structure::BoxJenkins,
         paths: &[Path { b: &[0.0, 0.5, 0.3], f: &[1.0, -1.4, 0.65] }],
         c: &[1.0, 0.6, 0.1],
         d: &[1.0, -0.8, 0.15],
@@ -139,7 +123,7 @@ pub const ALL: &[System] = &[
     },
     System {
         name: "ARMAX(2,[2 1],1), nk [1 3]",
-        kind: Kind::Armax,
+        structure: Structure::Armax,
         a: &[1.0, -1.3, 0.55],
         paths: &[Path { b: &[0.0, 0.5, 0.4], f: ONE }, Path { b: &[0.0, 0.0, 0.0, -0.8], f: ONE }],
         c: &[1.0, 0.6],
@@ -148,7 +132,7 @@ pub const ALL: &[System] = &[
     },
     System {
         name: "OE([2 1],[2 1]), nk [1 2]",
-        kind: Kind::OutputError,
+        structure: Structure::OutputError,
         paths: &[
             Path { b: &[0.0, 0.5, 0.2], f: &[1.0, -1.2, 0.52] },
             Path { b: &[0.0, 0.0, 0.6], f: &[1.0, -0.7] },
@@ -158,7 +142,7 @@ pub const ALL: &[System] = &[
     },
     System {
         name: "BJ([1 2],1,1,[1 2]), nk [1 1]",
-        kind: Kind::BoxJenkins,
+        structure: Structure::BoxJenkins,
         paths: &[
             Path { b: &[0.0, 0.8], f: &[1.0, -0.6] },
             Path { b: &[0.0, 0.4, 0.3], f: &[1.0, -1.1, 0.4] },
@@ -177,7 +161,7 @@ pub const ALL: &[System] = &[
     },
     System {
         name: "ARMAX(0,2,2), nk 1",
-        kind: Kind::Armax,
+        structure: Structure::Armax,
         paths: &[Path { b: &[0.0, 0.9, 0.4], f: ONE }],
         c: &[1.0, -0.9, 0.4],
         sigma: 0.5,
@@ -190,8 +174,8 @@ pub const ALL: &[System] = &[
         sigma: 0.5,
         ..BASE
     },
-    System { name: "AR(3)", kind: Kind::Ar, a: &[1.0, -1.2, 0.7, -0.2], ..BASE },
-    System { name: "ARMA(2,1)", kind: Kind::Arma, a: &[1.0, -1.4, 0.6], c: &[1.0, 0.5], ..BASE },
+    System { name: "AR(3)", structure: Structure::Ar, a: &[1.0, -1.2, 0.7, -0.2], ..BASE },
+    System { name: "ARMA(2,1)", structure: Structure::Arma, a: &[1.0, -1.4, 0.6], c: &[1.0, 0.5], ..BASE },
     System {
         name: "ARX(2,2), nk 1, pole 0.995",
         a: &[1.0, -1.595, 0.597],
@@ -203,7 +187,7 @@ pub const ALL: &[System] = &[
     },
     System {
         name: "ARMAX(2,1,1), nk 1, pole 0.99",
-        kind: Kind::Armax,
+        structure: Structure::Armax,
         a: &[1.0, -1.59, 0.594],
         paths: &[Path { b: &[0.0, 0.1], f: ONE }],
         c: &[1.0, -0.5],
@@ -214,7 +198,7 @@ pub const ALL: &[System] = &[
     },
     System {
         name: "OE(1,2), nk 1, poles 0.99 ∠ 0.14",
-        kind: Kind::OutputError,
+        structure: Structure::OutputError,
         paths: &[Path { b: &[0.0, 0.02], f: &[1.0, -1.96, 0.98] }],
         sigma: 0.5,
         hold: 20,
@@ -224,6 +208,31 @@ pub const ALL: &[System] = &[
 ];
 
 impl System {
+    /// Orders and delays of the structure.
+    pub fn orders(&self) -> Orders {
+        Orders {
+            na: self.a.len() - 1,
+            nc: self.c.len() - 1,
+            nd: self.d.len() - 1,
+            inputs: self
+                .paths
+                .iter()
+                .map(|path| InputOrders { nb: path.nb(), nf: path.f.len() - 1, nk: path.nk() })
+                .collect(),
+        }
+    }
+
+    /// Name and value of every parameter, in the order in which models hold them.
+    pub fn truth(&self) -> Vec<(String, f64)> {
+        let tail = |monic: &[f64]| monic[1..].to_vec();
+        let b = self.paths.iter().flat_map(|path| path.b[path.nk()..].to_vec());
+        let f = self.paths.iter().flat_map(|path| tail(path.f));
+        let values =
+            tail(self.a).into_iter().chain(b).chain(tail(self.c)).chain(tail(self.d)).chain(f).collect::<Vec<_>>();
+        let inputs: Vec<String> = (1..=self.paths.len()).map(|index| format!("u{index}")).collect();
+        self.orders().names(&inputs).into_iter().zip(values).collect()
+    }
+
     /// Draws a record of this length in the world of a seed: binary inputs from `Stream::Excitation`, each input after
     /// the other; normal noise from `Stream::SensorNoise`.
     pub fn draw(&self, n: usize, seed: Seed) -> Record {
@@ -291,7 +300,8 @@ fn recorded(inputs: &[Vec<f64>], output: &[f64]) -> Record {
     }
 }
 
-fn binary(length: usize, hold: usize, rng: &mut impl rand::Rng) -> Vec<f64> {
+/// A signal of ±1 that keeps each value for `hold` samples.
+pub fn binary(length: usize, hold: usize, rng: &mut impl rand::Rng) -> Vec<f64> {
     let mut level = 1.0;
     (0..length)
         .map(|t| {
@@ -339,7 +349,7 @@ mod tests {
     /// systems: (1 + 2 a c + c²)/(1 − a²) with A = 1 − a q⁻¹ and C = 1 + c q⁻¹.
     #[test]
     fn the_variance_of_the_noise_path_is_the_closed_form() {
-        let system = System { kind: Kind::Arma, a: &[1.0, -0.6], c: &[1.0, 0.5], paths: &[], ..BASE };
+        let system = System { structure: Structure::Arma, a: &[1.0, -0.6], c: &[1.0, 0.5], paths: &[], ..BASE };
         let record = system.draw(200_000, Seed::training(2));
         let y = &record.outputs[0].values;
         let variance = tidegate_stats::variance(y);
