@@ -3,5 +3,14 @@
 pub mod check;
 pub mod error;
 pub mod polynomial;
+mod dense;
+pub mod error;
+pub mod kalman;
+pub mod riccati;
+pub mod state_space;
+pub mod subspace;
 
 pub use error::FitError;
+pub use kalman::KalmanFilter;
+pub use state_space::StateSpaceModel;
+pub use subspace::Subspace;

@@ -1,0 +1,358 @@
+//! Refinement of a state-space model by Gauss–Newton on its prediction and simulation errors.
+//!
+//! Minimised is V = (1 − w) ln det Λ + w Σᵢ ln σᵢ², with Λ the covariance of the one-step prediction errors and σᵢ² the
+//! mean square of the free simulation's error in output i. With w = 0 this is the Gaussian likelihood (Ljung 1999,
+//! section 7.4). If the true system is among the models and the inputs do not depend on the outputs, both terms are
+//! least at the truth, and w costs a little efficiency at most. Where it is not (real plants), the first term alone
+//! gives away simulation for prediction, and the second the other way round; w says how much of each is wanted.
+//!
+//! All entries of A, B, C, D, K and the initial state are free. The n² directions that only change coordinates are
+//! held by the Levenberg–Marquardt damping, which is proportional to the diagonal (McKelvey, Helmersson and Ribarits
+//! 2004, Automatica 40(9), remove them instead; the minimiser is the same). A step that makes A or A − K C unstable
+//! is refused.
+//!
+//! Sensitivities: an entry of A, B or K in row i puts a signal (x, u or e) into state i; C and D put theirs into every
+//! state through K. So n + m + p driven n × n states give all of them.
+
+use nalgebra::DMatrix;
+
+use super::data::Data;
+use super::regress::covariance;
+use crate::dense::{add_product, spectral_radius};
+use crate::state_space::Matrices;
+
+const STEPS_MAX: usize = 60;
+/// A step that lowers V by less than this per output ends the search: 0.0005 % of an error's size.
+const DECREASE_MIN: f64 = 1e-5;
+const DAMPING_FIRST: f64 = 1e-3;
+const DAMPING_MIN: f64 = 1e-9;
+const DAMPING_MAX: f64 = 1e6;
+/// A or A − K C beyond this is refused.
+const RADIUS_MAX: f64 = 1.0 - 1e-6;
+/// Rows of the Jacobian that are gathered before they are multiplied.
+const ROWS: usize = 256;
+
+/// A model, its initial state and its V.
+#[derive(Clone)]
+pub(super) struct Candidate {
+    pub matrices: Matrices,
+    pub start: Vec<f64>,
+    pub criterion: f64,
+}
+
+/// V of a model; infinite where an error is not finite or a covariance is singular.
+pub(super) fn criterion(data: &Data, matrices: &Matrices, start: &[f64], simulation_weight: f64) -> f64 {
+    let mut criterion = 0.0;
+    if simulation_weight < 1.0 {
+        let errors = matrices.innovations(&data.inputs, &data.outputs, start);
+        let Some(factor) = covariance(&errors, data.n_outputs).cholesky() else { return f64::INFINITY };
+        criterion += (1.0 - simulation_weight) * factor.ln_determinant();
+    }
+    if simulation_weight > 0.0 {
+        criterion += simulation_weight * simulation_variances(data, matrices, start).iter().map(|v| v.ln()).sum::<f64>();
+    }
+    if criterion.is_nan() { f64::INFINITY } else { criterion }
+}
+
+fn simulation_variances(data: &Data, matrices: &Matrices, start: &[f64]) -> Vec<f64> {
+    let simulated = matrices.simulate(&data.inputs, data.steps, start);
+    let mut sums = vec![0.0; data.n_outputs];
+    for (measured, simulated) in
+        data.outputs.chunks_exact(data.n_outputs).zip(simulated.chunks_exact(data.n_outputs))
+    {
+        for ((sum, measured), simulated) in sums.iter_mut().zip(measured).zip(simulated) {
+            *sum += (measured - simulated).powi(2);
+        }
+    }
+    sums.iter().map(|sum| sum / data.steps as f64).collect()
+}
+
+/// Lowers V from `candidate` on; never returns a worse model. D stays zero unless `is_direct`.
+pub(super) fn refine(data: &Data, candidate: Candidate, simulation_weight: f64, is_direct: bool) -> Candidate {
+    let mut best = candidate;
+    let mut damping = DAMPING_FIRST;
+    for _ in 0..STEPS_MAX {
+        let Some((curvature, slope)) = normal_equations(data, &best, simulation_weight, is_direct) else { break };
+        let before = best.criterion;
+        let mut improved = None;
+        while damping <= DAMPING_MAX && improved.is_none() {
+            improved = try_step(data, &best, &curvature, &slope, damping, simulation_weight, is_direct);
+            damping = if improved.is_some() { (damping * 0.1).max(DAMPING_MIN) } else { damping * 8.0 };
+        }
+        let Some(better) = improved else { break };
+        best = better;
+        if before - best.criterion < DECREASE_MIN * data.n_outputs as f64 {
+            break;
+        }
+    }
+    best
+}
+
+fn try_step(
+    data: &Data,
+    from: &Candidate,
+    curvature: &DMatrix<f64>,
+    slope: &DMatrix<f64>,
+    damping: f64,
+    simulation_weight: f64,
+    is_direct: bool,
+) -> Option<Candidate> {
+    let mut damped = curvature.clone();
+    // A parameter without any effect (a zero diagonal) must not make the matrix singular.
+    let floor = f64::EPSILON * curvature.diagonal().max();
+    for i in 0..damped.nrows() {
+        damped[(i, i)] += damping * curvature[(i, i)].max(floor) + floor;
+    }
+    let step = damped.cholesky()?.solve(slope);
+    let (matrices, start) = moved(from, step.as_slice(), is_direct);
+    if spectral_radius(&matrices.predictor()) > RADIUS_MAX
+        || (simulation_weight > 0.0 && spectral_radius(&matrices.a) > RADIUS_MAX)
+    {
+        return None;
+    }
+    let criterion = criterion(data, &matrices, &start, simulation_weight);
+    (criterion < from.criterion).then_some(Candidate { matrices, start, criterion })
+}
+
+/// The parameters in order A, B, C, K, start, D, each column by column, moved by `step`.
+fn moved(from: &Candidate, step: &[f64], is_direct: bool) -> (Matrices, Vec<f64>) {
+    let (mut matrices, mut start) = (from.matrices.clone(), from.start.clone());
+    let Matrices { a, b, c, d, k } = &mut matrices;
+    let parts = [a.as_mut_slice(), b.as_mut_slice(), c.as_mut_slice(), k.as_mut_slice(), &mut start];
+    let mut step = step.iter();
+    for part in parts {
+        for (entry, step) in part.iter_mut().zip(&mut step) {
+            *entry += step;
+        }
+    }
+    if is_direct {
+        for (entry, step) in d.as_mut_slice().iter_mut().zip(&mut step) {
+            *entry += step;
+        }
+    }
+    (matrices, start)
+}
+
+/// Σ JᵀWJ and −Σ JᵀW e over both kinds of errors; `None` where a weight is not finite.
+fn normal_equations(
+    data: &Data,
+    at: &Candidate,
+    simulation_weight: f64,
+    is_direct: bool,
+) -> Option<(DMatrix<f64>, DMatrix<f64>)> {
+    let p = data.n_outputs;
+    let mut sums = Sums::new(&at.matrices, is_direct);
+    if simulation_weight < 1.0 {
+        let errors = at.matrices.innovations(&data.inputs, &data.outputs, &at.start);
+        let root = covariance(&errors, p).cholesky()?.unpack().try_inverse()?;
+        sums.add(data, at, &(root * (1.0 - simulation_weight).sqrt()), &at.matrices.k);
+    }
+    if simulation_weight > 0.0 {
+        let variances = simulation_variances(data, &at.matrices, &at.start);
+        let root = DMatrix::from_fn(p, p, |i, j| {
+            if i == j { (simulation_weight / variances[i]).sqrt() } else { 0.0 }
+        });
+        // A simulation is a prediction with the gain zero.
+        sums.add(data, at, &root, &DMatrix::zeros(at.matrices.a.nrows(), p));
+    }
+    let scale = 1.0 / data.steps as f64;
+    let is_finite = sums.curvature.iter().chain(sums.slope.iter()).all(|entry| entry.is_finite());
+    is_finite.then(|| (sums.curvature * scale, sums.slope * scale))
+}
+
+/// The sums, and the rows of the Jacobian that wait to be multiplied.
+struct Sums {
+    is_direct: bool,
+    curvature: DMatrix<f64>,
+    slope: DMatrix<f64>,
+    /// Parameters × rows, so that the product is one that the library is fast at.
+    jacobian: DMatrix<f64>,
+    errors: DMatrix<f64>,
+    held: usize,
+}
+
+impl Sums {
+    fn new(matrices: &Matrices, is_direct: bool) -> Self {
+        let (n, m, p) = (matrices.a.nrows(), matrices.b.ncols(), matrices.c.nrows());
+        let direct = if is_direct { p * m } else { 0 };
+        let parameters = n * n + n * m + 2 * n * p + n + direct;
+        Self {
+            is_direct,
+            curvature: DMatrix::zeros(parameters, parameters),
+            slope: DMatrix::zeros(parameters, 1),
+            jacobian: DMatrix::zeros(parameters, ROWS.max(p)),
+            errors: DMatrix::zeros(ROWS.max(p), 1),
+            held: 0,
+        }
+    }
+
+    /// Adds the errors of the predictor with this `gain`, weighted from the left by `root`.
+    fn add(&mut self, data: &Data, at: &Candidate, root: &DMatrix<f64>, gain: &DMatrix<f64>) {
+        let Matrices { a, b, c, d, .. } = &at.matrices;
+        let (n, m, p) = (a.nrows(), b.ncols(), c.nrows());
+        let with_gain = gain.iter().any(|entry| *entry != 0.0);
+        let transition = a - gain * c;
+        let weighted_c = root * c;
+        // States driven by x, u and e in turn (e only where there is a gain to move), n × n each, and the free one.
+        let n_signals = n + m + if with_gain { p } else { 0 };
+        let mut driven = vec![DMatrix::<f64>::zeros(n, n); n_signals];
+        let mut free = DMatrix::identity(n, n);
+        let mut seen = vec![DMatrix::<f64>::zeros(p, n); n_signals + 1];
+        let mut through_gain = DMatrix::zeros(p, p);
+        let mut scratch = DMatrix::zeros(n, n);
+        let mut state = at.start.clone();
+        let (mut next, mut error, mut signal) = (vec![0.0; n], vec![0.0; p], vec![0.0; n + m + p]);
+        let (in_b, in_c, in_k) = (n * n, n * n + n * m, n * n + n * m + n * p);
+        let (in_start, in_d) = (in_k + n * p, in_k + n * p + n);
+        for t in 0..data.steps {
+            let input = data.input(t);
+            error.fill(0.0);
+            add_product(c, &state, &mut error);
+            add_product(d, input, &mut error);
+            for (error, measured) in error.iter_mut().zip(data.output(t)) {
+                *error = measured - *error;
+            }
+            signal[..n].copy_from_slice(&state);
+            signal[n..n + m].copy_from_slice(input);
+            signal[n + m..].copy_from_slice(&error);
+            for (seen, state) in seen.iter_mut().zip(driven.iter().chain([&free])) {
+                product(&weighted_c, state, seen);
+            }
+            if self.held + p > self.jacobian.ncols() {
+                self.flush();
+            }
+            // What the parameters do to the prediction: the negative of what they do to the error.
+            for column in 0..n {
+                self.put(column * n, &seen[column]);
+                self.put(in_start + column, &seen[n_signals].columns(column, 1).into_owned());
+                self.put_output(in_c + column * p, root, signal[column], &seen[column], with_gain.then_some(gain), &mut through_gain);
+            }
+            for column in 0..m {
+                self.put(in_b + column * n, &seen[n + column]);
+                if self.is_direct {
+                    self.put_output(in_d + column * p, root, signal[n + column], &seen[n + column], with_gain.then_some(gain), &mut through_gain);
+                }
+            }
+            for column in 0..p {
+                if with_gain {
+                    self.put(in_k + column * n, &seen[n + m + column]);
+                } else {
+                    for row in 0..p {
+                        self.jacobian.view_mut((in_k + column * n, self.held + row), (n, 1)).fill(0.0);
+                    }
+                }
+            }
+            for row in 0..p {
+                self.errors[self.held + row] = (0..p).map(|column| root[(row, column)] * error[column]).sum();
+            }
+            self.held += p;
+
+            for (state, signal) in driven.iter_mut().zip(&signal) {
+                product(&transition, state, &mut scratch);
+                for diagonal in 0..n {
+                    scratch[(diagonal, diagonal)] += signal;
+                }
+                std::mem::swap(state, &mut scratch);
+            }
+            product(&transition, &free, &mut scratch);
+            std::mem::swap(&mut free, &mut scratch);
+            next.fill(0.0);
+            add_product(a, &state, &mut next);
+            add_product(b, input, &mut next);
+            add_product(gain, &error, &mut next);
+            std::mem::swap(&mut state, &mut next);
+        }
+        self.flush();
+    }
+
+    /// Writes the effect `seen` (outputs × parameters) of consecutive parameters.
+    fn put(&mut self, parameter: usize, seen: &DMatrix<f64>) {
+        for row in 0..seen.nrows() {
+            for column in 0..seen.ncols() {
+                self.jacobian[(parameter + column, self.held + row)] = seen[(row, column)];
+            }
+        }
+    }
+
+    /// The effect of one column of C or D: directly on each output, and through the gain on the state.
+    fn put_output(
+        &mut self,
+        parameter: usize,
+        root: &DMatrix<f64>,
+        signal: f64,
+        seen: &DMatrix<f64>,
+        gain: Option<&DMatrix<f64>>,
+        scratch: &mut DMatrix<f64>,
+    ) {
+        scratch.copy_from(root);
+        *scratch *= signal;
+        if let Some(gain) = gain {
+            for (column, scratch) in scratch.as_mut_slice().chunks_exact_mut(root.nrows()).enumerate() {
+                let gain = &gain.as_slice()[column * gain.nrows()..][..gain.nrows()];
+                for (seen, gain) in seen.as_slice().chunks_exact(root.nrows()).zip(gain) {
+                    for (scratch, seen) in scratch.iter_mut().zip(seen) {
+                        *scratch -= seen * gain;
+                    }
+                }
+            }
+        }
+        self.put(parameter, scratch);
+    }
+
+    fn flush(&mut self) {
+        let rows = self.jacobian.columns(0, self.held);
+        let across = rows.transpose();
+        self.curvature.gemm(1.0, &rows, &across, 1.0);
+        self.slope.gemm(1.0, &rows, &self.errors.rows(0, self.held), 1.0);
+        self.held = 0;
+    }
+}
+
+/// `out = left · right` for small matrices.
+fn product(left: &DMatrix<f64>, right: &DMatrix<f64>, out: &mut DMatrix<f64>) {
+    let rows = out.nrows();
+    out.fill(0.0);
+    for (column, out) in out.as_mut_slice().chunks_exact_mut(rows).enumerate() {
+        add_product(left, &right.as_slice()[column * right.nrows()..][..right.nrows()], out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subspace::tests::{example, simulated};
+
+    /// Each entry of the slope against a central difference of the weighted squares.
+    fn check(simulation_weight: f64, is_direct: bool) {
+        let truth = example();
+        let record = simulated(&truth, 120, 0.3, 5);
+        let data = Data::new(&record, true, true).expect("fine");
+        let mut matrices = truth.matrices().clone();
+        matrices.a[(0, 1)] += 0.05;
+        matrices.c[(1, 0)] -= 0.1;
+        let start = vec![0.3, -0.2, 0.1, 0.4];
+        let criterion_here = criterion(&data, &matrices, &start, simulation_weight);
+        let at = Candidate { matrices, start, criterion: criterion_here };
+        let (_, slope) = normal_equations(&data, &at, simulation_weight, is_direct).expect("finite");
+        let delta = 1e-5;
+        for parameter in 0..slope.nrows() {
+            let value = |sign: f64| {
+                let mut step = vec![0.0; slope.nrows()];
+                step[parameter] = sign * delta;
+                let (matrices, start) = moved(&at, &step, is_direct);
+                criterion(&data, &matrices, &start, simulation_weight)
+            };
+            // dV = −2 × slope: Σ JᵀW e is half the gradient of a sum of logarithms of squares, with J of the prediction.
+            let numeric = (value(1.0) - value(-1.0)) / (2.0 * delta);
+            let error = (numeric + 2.0 * slope[parameter]).abs();
+            assert!(error < 1e-5 * (1.0 + numeric.abs()), "parameter {parameter}: {numeric} and {}", slope[parameter]);
+        }
+    }
+
+    #[test]
+    fn the_slope_is_that_of_the_criterion() {
+        check(0.0, true);
+        check(0.5, true);
+        check(1.0, false);
+    }
+}
