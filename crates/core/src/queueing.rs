@@ -54,7 +54,7 @@ pub fn erlang_b_real(servers: f64, offered_load: f64) -> f64 {
 /// `1/B = 1 + Γ*(c) [√(2πc) exp(½cη²) ½erfc(η√(c/2)) + C₀(η) + C₁(η)/c]`.
 ///
 /// Below [`UNIFORM_SERVERS_MIN`] servers it is evaluated above and taken down by the recursion of [`erlang_b`] backwards.
-/// The relative error is below 2e-5 for every utilization up to 1.
+/// The relative error is below 1e-4 for every utilization up to 1, and below 3e-6 from 16 servers on.
 ///
 /// # Panics
 /// If a number is negative, or the offered load above the servers.
@@ -394,9 +394,8 @@ fn uniform(c: f64, a: f64) -> f64 {
     };
     let by_c = 1.0 / c;
     let stirling = 1.0 + by_c * (1.0 / 12.0 + by_c * (1.0 / 288.0 - by_c * (139.0 / 51840.0)));
-    let served = (std::f64::consts::TAU * c).sqrt()
-        * (c * half_square).exp()
-        * (0.5 * erfc(eta * (0.5 * c).sqrt()));
+    let served =
+        (std::f64::consts::TAU * c).sqrt() * (c * half_square).exp() * (0.5 * erfc(eta * (0.5 * c).sqrt()));
     1.0 / (1.0 + stirling * (served + c0 + c1 * by_c))
 }
 
@@ -619,19 +618,17 @@ mod tests {
 
     #[test]
     fn the_uniform_expansion_is_erlangs_b() {
-        let mut worst: f64 = 0.0;
         for servers in [0.5, 1.0, 1.7, 2.0, 3.3, 4.0, 5.0, 8.0, 16.3, 64.0, 500.0, 4000.0] {
             for share in [0.05, 0.2, 0.5, 0.8, 0.9, 0.97, 0.999, 1.0] {
                 let exact = erlang_b_real(servers, share * servers);
                 let error = (erlang_b_uniform(servers, share * servers) / exact - 1.0).abs();
                 // Where nothing is lost there is nothing to compare.
                 if exact > 1e-250 {
-                    println!("{servers} {share} {error:.1e}");
-                    worst = worst.max(error);
+                    let bound = if servers < 16.0 { 1e-4 } else { 3e-6 };
+                    assert!(error < bound, "{servers} servers at {share}: {error}");
                 }
             }
         }
-        assert!(worst < 2e-5, "{worst}");
     }
 
     #[test]

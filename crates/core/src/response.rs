@@ -260,11 +260,8 @@ impl ResponseTime {
         let t = seconds.max(0.0);
         let delayed = self.delay_probability;
         let e = (-t / mean).exp();
-        let h = if delayed > 0.0 {
-            hypoexponential_survival(1.0 / mean, self.decay_per_second, t)
-        } else {
-            0.0
-        };
+        let h =
+            if delayed > 0.0 { hypoexponential_survival(1.0 / mean, self.decay_per_second, t) } else { 0.0 };
         let wait = 1.0 / self.decay_per_second;
         let once = mean * e + delayed * h * wait;
         let before = (-seconds).max(0.0);
@@ -338,7 +335,11 @@ mod tests {
         };
         for t in [0.0, 0.1, 0.5, 2.0] {
             assert_relative_eq!(time.survival(t), queue.sojourn_survival(t), max_relative = 1e-12);
-            assert_relative_eq!(time.excess_seconds(t), queue.sojourn_excess_seconds(t), max_relative = 1e-12);
+            assert_relative_eq!(
+                time.excess_seconds(t),
+                queue.sojourn_excess_seconds(t),
+                max_relative = 1e-12
+            );
         }
         assert_relative_eq!(
             time.quantile_seconds(0.95),
@@ -385,7 +386,10 @@ mod tests {
         };
         // exp(−0.5/m) is the share late: 10 % at m = 0.217.
         assert!(violated(0.1, 1000.0) < 1e-9);
-        assert!((violated(0.217_147, 1000.0) - 0.125).abs() < 0.005, "half of the windows, one in four ticks");
+        assert!(
+            (violated(0.217_147, 1000.0) - 0.125).abs() < 0.005,
+            "half of the windows, one in four ticks"
+        );
         assert!(violated(0.4, 1000.0) > 0.249_999);
         assert_eq!(violated(0.4, 0.0), 0.0);
     }
