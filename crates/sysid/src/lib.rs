@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod error;
+pub mod levenberg;
 pub mod polynomial;
 mod dense;
 pub mod error;
@@ -14,3 +15,7 @@ pub use error::FitError;
 pub use kalman::KalmanFilter;
 pub use state_space::StateSpaceModel;
 pub use subspace::Subspace;
+pub mod queueing_fit;
+
+pub use error::FitError;
+pub use queueing_fit::{QueueingModel, QueueingParameters};
