@@ -69,8 +69,12 @@ pub fn study(n_runs: u64) -> Vec<BiasRow> {
             .collect();
         for (method, (name, _)) in METHODS.iter().enumerate() {
             for (quantity, label) in QUANTITIES.iter().enumerate() {
-                let values: Vec<f64> =
-                    found.iter().filter_map(|run| run[method]).map(|it| it[quantity]).filter(|it| it.is_finite()).collect();
+                let values: Vec<f64> = found
+                    .iter()
+                    .filter_map(|run| run[method])
+                    .map(|it| it[quantity])
+                    .filter(|it| it.is_finite())
+                    .collect();
                 let (center, deviation) = (mean(&values), variance(&values).sqrt());
                 let bias_z = (center - truth[quantity]) / deviation * (values.len() as f64).sqrt();
                 rows.push(BiasRow {
@@ -139,7 +143,9 @@ mod tests {
             let right = row.data == "open loop" || !["OE", "subspace (N4SID)"].contains(&row.method.as_str());
             assert!(!right || row.bias_z.abs() < Z_MAX + 1.0, "{row:?}");
         }
-        let oe = rows.iter().find(|row| row.method == "OE" && row.data == "closed loop" && row.quantity == QUANTITIES[1]);
+        let oe = rows
+            .iter()
+            .find(|row| row.method == "OE" && row.data == "closed loop" && row.quantity == QUANTITIES[1]);
         assert!(oe.is_some_and(|row| row.biased), "{rows:#?}");
     }
 }

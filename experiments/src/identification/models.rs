@@ -4,7 +4,8 @@ use nalgebra::{Complex, DMatrix};
 use tidegate_core::{Fit, Model, Record, Start};
 use tidegate_sysid::subspace::{Order, Subspace};
 use tidegate_sysid::{
-    Ar, Arma, Armax, Arx, BoxJenkins, FitError, InputOutputModel, Orders, OutputError, StateSpaceModel, Structure,
+    Ar, Arma, Armax, Arx, BoxJenkins, FitError, InputOutputModel, Orders, OutputError, StateSpaceModel,
+    Structure,
 };
 
 use super::scores::{Identified, matrix, samples};
@@ -56,8 +57,8 @@ pub fn input_output(model: InputOutputModel, record: &Record) -> Identified {
     Identified {
         method: model.structure.name().to_owned(),
         structure: model.orders.text(model.structure),
-        summary: model.to_string(),
-        json: model.to_json(),
+        summary: format!("{model:?}"),
+        json: String::new(),
         n_parameters: model.orders.n_parameters(),
         n_noise_parameters: model.orders.na + model.orders.nc + model.orders.nd,
         warnings: model.warnings.iter().map(ToString::to_string).collect(),
@@ -112,7 +113,9 @@ pub fn steps(model: &dyn Model, record: &Record, n: usize) -> Vec<Vec<Vec<f64>>>
             stepped.view_mut((settle, input), (n, 1)).add_scalar_mut(1.0);
             let after = model.simulate(&stepped, Start::Zero);
             (0..record.outputs.len())
-                .map(|output| (settle..settle + n).map(|t| after[(t, output)] - before[(t, output)]).collect())
+                .map(|output| {
+                    (settle..settle + n).map(|t| after[(t, output)] - before[(t, output)]).collect()
+                })
                 .collect()
         })
         .collect()

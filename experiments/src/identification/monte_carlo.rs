@@ -149,7 +149,10 @@ mod tests {
     #[test]
     fn right_standard_errors_pass_and_wrong_ones_do_not() {
         let right = rows(&ARMAX221, &drawn(1.0), 80);
-        assert!(right.iter().all(|row| row.passed && row.covered == 0.95 && row.within_3 == 0.998), "{right:?}");
+        assert!(
+            right.iter().all(|row| row.passed && row.covered == 0.95 && row.within_3 == 0.998),
+            "{right:?}"
+        );
         // A tenth too small: 92.3 % covered.
         assert!(rows(&ARMAX221, &drawn(0.85), 80).iter().all(|row| !row.passed));
         assert!(rows(&ARMAX221, &drawn(1.3), 80).iter().all(|row| !row.passed));

@@ -68,10 +68,12 @@ impl Spec {
 
     /// As reports print it, for example `armax na 2 nb 2 nc 2 nk 1`.
     pub fn title(&self) -> String {
-        let each = |orders: &Option<Orders>| orders.as_ref().map(|it| match it {
-            Orders::All(order) => order.to_string(),
-            Orders::Each(orders) => format!("{orders:?}"),
-        });
+        let each = |orders: &Option<Orders>| {
+            orders.as_ref().map(|it| match it {
+                Orders::All(order) => order.to_string(),
+                Orders::Each(orders) => format!("{orders:?}"),
+            })
+        };
         let single = |order: &Option<usize>| order.map(|it| it.to_string());
         let parts = [
             ("na", single(&self.na)),
@@ -82,7 +84,8 @@ impl Spec {
             ("nk", each(&self.nk)),
             ("n", single(&self.n)),
         ];
-        let orders = parts.into_iter().filter_map(|(name, order)| order.map(|order| format!(" {name} {order}")));
+        let orders =
+            parts.into_iter().filter_map(|(name, order)| order.map(|order| format!(" {name} {order}")));
         std::iter::once(self.kind.clone()).chain(orders).collect()
     }
 }
@@ -121,7 +124,8 @@ impl Peer {
     /// Its polynomials.
     pub fn polynomials(&self) -> Option<Polynomials> {
         let params = self.params.as_ref()?;
-        let flat = |value: &Value| -> Option<Vec<f64>> { value.as_array()?.iter().map(Value::as_f64).collect() };
+        let flat =
+            |value: &Value| -> Option<Vec<f64>> { value.as_array()?.iter().map(Value::as_f64).collect() };
         let single = |name: &str| params.get(name).map_or(Some(vec![1.0]), flat);
         let b = nested(params.get("B")?)?;
         let f = params.get("F").map_or(Some(vec![vec![1.0]]), nested)?;
@@ -181,7 +185,12 @@ pub fn read(folder: &Path) -> anyhow::Result<Vec<Case>> {
         let file = file_of(folder, &peer.data).with_context(named)?;
         let whole = record(&file)?;
         let rows = whole.outputs[0].values.len();
-        ensure!(peer.n > 0 && peer.n <= rows, "{}: `N` is {}, but must be 1 to {rows}, the rows of the file", named(), peer.n);
+        ensure!(
+            peer.n > 0 && peer.n <= rows,
+            "{}: `N` is {}, but must be 1 to {rows}, the rows of the file",
+            named(),
+            peer.n
+        );
         cases.push(Case {
             data: peer.data.clone(),
             spec: peer.spec.clone(),
@@ -254,7 +263,10 @@ mod tests {
             let cases = read(folder(&row(data, "arx", 2)).path()).expect("it is right");
             let case = &cases[0];
             assert_eq!(case.spec.title(), "arx na 1 nb [1] nk 2");
-            assert_eq!((case.spec.each("nb", 1), case.spec.each("nk", 1), case.spec.single("nc")), (vec![1], vec![2], 0));
+            assert_eq!(
+                (case.spec.each("nb", 1), case.spec.each("nk", 1), case.spec.single("nc")),
+                (vec![1], vec![2], 0)
+            );
             assert_eq!(case.estimation.outputs[0].values, [2.0, 4.0]);
             assert_eq!(case.validation.inputs[0].values, [5.0]);
             let peer = &case.peers[0];
@@ -271,9 +283,18 @@ mod tests {
             let error = error.replace(&folder.path().display().to_string(), "DIR");
             assert_eq!(error, expected);
         };
-        check(&row("dryer", "armx", 2), "DIR/reference.json: row 1, `data` \"dryer\": `spec.kind` is \"armx\", but must be arx, armax, oe, bj or ss");
-        check(&row("dryer", "arx", 9), "DIR/reference.json: row 1, `data` \"dryer\": `N` is 9, but must be 1 to 3, the rows of the file");
-        check(&row("x1", "arx", 2), "DIR/reference.json: row 1, `data` \"x1\": there is neither x1.csv nor x.csv in DIR");
+        check(
+            &row("dryer", "armx", 2),
+            "DIR/reference.json: row 1, `data` \"dryer\": `spec.kind` is \"armx\", but must be arx, armax, oe, bj or ss",
+        );
+        check(
+            &row("dryer", "arx", 9),
+            "DIR/reference.json: row 1, `data` \"dryer\": `N` is 9, but must be 1 to 3, the rows of the file",
+        );
+        check(
+            &row("x1", "arx", 2),
+            "DIR/reference.json: row 1, `data` \"x1\": there is neither x1.csv nor x.csv in DIR",
+        );
         check("[]", "DIR/reference.json: there are no rows");
     }
 }

@@ -74,7 +74,8 @@ pub fn delays(record: &Record, grid: Grid) -> Result<Vec<usize>, FitError> {
             .map(|delay| {
                 let mut nk = nk.clone();
                 nk[input] = delay;
-                let inputs = nk.iter().map(|nk| InputOrders { nb: DELAY_ORDER.min(grid.order_max), nf: 0, nk: *nk });
+                let inputs =
+                    nk.iter().map(|nk| InputOrders { nb: DELAY_ORDER.min(grid.order_max), nf: 0, nk: *nk });
                 let orders = Orders { na: DELAY_ORDER, nc: 0, nd: 0, inputs: inputs.collect() };
                 (delay, models::fit(Structure::Arx, &orders, record).map(|model| model.bic()))
             })
@@ -131,7 +132,8 @@ pub fn choose(
         .with_max_len(1)
         .map(|orders| {
             let model = models::fit(structure, orders, record);
-            let held = (by == By::Holdout && model.is_ok()).then(|| holdout(structure, orders, record)).flatten();
+            let held =
+                (by == By::Holdout && model.is_ok()).then(|| holdout(structure, orders, record)).flatten();
             (model, held)
         })
         .collect();
@@ -174,7 +176,9 @@ pub fn choose(
     let mut models: Vec<Result<InputOutputModel, FitError>> = tried.into_iter().map(|it| it.0).collect();
     match best {
         Some(index) => Ok((models.swap_remove(index)?, rows)),
-        None => Err(models.into_iter().find_map(Result::err).expect("a candidate that is not best was refused")),
+        None => {
+            Err(models.into_iter().find_map(Result::err).expect("a candidate that is not best was refused"))
+        }
     }
 }
 
@@ -214,8 +218,15 @@ mod tests {
 
     #[test]
     fn every_structure_has_a_grid() {
-        let sizes = [Structure::Ar, Structure::Arx, Structure::Arma, Structure::Armax, Structure::OutputError, Structure::BoxJenkins]
-            .map(|structure| candidates(structure, &[1], GRID).len());
+        let sizes = [
+            Structure::Ar,
+            Structure::Arx,
+            Structure::Arma,
+            Structure::Armax,
+            Structure::OutputError,
+            Structure::BoxJenkins,
+        ]
+        .map(|structure| candidates(structure, &[1], GRID).len());
         assert_eq!(sizes, [3, 9, 6, 18, 9, 16]);
     }
 }

@@ -61,7 +61,9 @@ impl Fixed {
         let (mut nb, mut nf) = (None, None);
         for part in text.split(',') {
             let wrong = || {
-                format!("{part:?} must be one of na, nb, nc, nd, nf, nk, n, an equals sign and a whole number up to 100")
+                format!(
+                    "{part:?} must be one of na, nb, nc, nd, nf, nk, n, an equals sign and a whole number up to 100"
+                )
             };
             let (name, value) = part.trim().split_once('=').ok_or_else(wrong)?;
             let value: usize = value.trim().parse().ok().filter(|value| *value <= 100).ok_or_else(wrong)?;
@@ -85,7 +87,8 @@ impl Fixed {
     }
 
     fn orders(&self, structure: Structure, n_inputs: usize) -> Orders {
-        let is = |structures: &[Structure], order: usize| if structures.contains(&structure) { order } else { 0 };
+        let is =
+            |structures: &[Structure], order: usize| if structures.contains(&structure) { order } else { 0 };
         use Structure::{Ar, Arma, Armax, Arx, BoxJenkins, OutputError};
         let input = InputOrders { nb: self.nb, nf: is(&[OutputError, BoxJenkins], self.nf), nk: self.nk };
         Orders {
@@ -136,7 +139,8 @@ pub struct Session {
 }
 
 /// Structures for data with inputs, and for time series.
-const WITH_INPUTS: [Structure; 4] = [Structure::Arx, Structure::Armax, Structure::OutputError, Structure::BoxJenkins];
+const WITH_INPUTS: [Structure; 4] =
+    [Structure::Arx, Structure::Armax, Structure::OutputError, Structure::BoxJenkins];
 const WITHOUT_INPUTS: [Structure; 2] = [Structure::Ar, Structure::Arma];
 
 /// Fits all methods that apply; `more` are models of other kinds, fitted by the caller on the same estimation data.
@@ -150,7 +154,11 @@ pub fn carry_out(
     more: &dyn Fn(&Record) -> Vec<(String, Result<Identified, String>)>,
 ) -> anyhow::Result<Session> {
     let n = samples(&estimation);
-    ensure!(n > 2 * LAGS, "{n} samples are too few to identify and test anything; at least {} are needed", 2 * LAGS + 1);
+    ensure!(
+        n > 2 * LAGS,
+        "{n} samples are too few to identify and test anything; at least {} are needed",
+        2 * LAGS + 1
+    );
     let mut session = Session {
         estimation,
         validation,
@@ -194,7 +202,8 @@ pub fn carry_out(
         }
     }
     if session.identified.is_empty() {
-        let said: Vec<String> = session.refused.iter().map(|(name, error)| format!("{name}: {error}")).collect();
+        let said: Vec<String> =
+            session.refused.iter().map(|(name, error)| format!("{name}: {error}")).collect();
         bail!("no method gave a model; {}", said.join("; "));
     }
     for model in &session.identified {
@@ -214,7 +223,8 @@ impl Session {
         for (position, model) in self.identified.iter().enumerate() {
             let predicted = model.course(&self.estimation, one);
             for (index, output) in self.estimation.outputs.iter().enumerate() {
-                let errors: Vec<f64> = output.values.iter().zip(predicted.column(index).iter()).map(|(y, p)| y - p).collect();
+                let errors: Vec<f64> =
+                    output.values.iter().zip(predicted.column(index).iter()).map(|(y, p)| y - p).collect();
                 // The start, where a predictor has not seen enough.
                 let first = errors.iter().position(|it| it.is_finite()).unwrap_or(0).max(model.n_parameters);
                 let errors = &errors[first.min(errors.len())..];
@@ -229,7 +239,9 @@ impl Session {
                         self.tests.push(row(model, &output.name, &report));
                         self.residuals.push((position, index, report));
                     }
-                    Err(error) => self.refused.push((format!("residual tests of {}", model.method), error.to_string())),
+                    Err(error) => {
+                        self.refused.push((format!("residual tests of {}", model.method), error.to_string()))
+                    }
                 }
             }
         }
@@ -293,15 +305,22 @@ mod tests {
         };
         check("na=2,nb=3, nc=1", "Fixed { na: 2, nb: 3, nc: 1, nd: 0, nf: 2, nk: 1, n: 0 }");
         check("nf=2,nb=2,nk=3,n=4", "Fixed { na: 0, nb: 2, nc: 0, nd: 0, nf: 2, nk: 3, n: 4 }");
-        check("na=2,nx=3", "\"nx=3\" must be one of na, nb, nc, nd, nf, nk, n, an equals sign and a whole number up to 100");
-        check("na", "\"na\" must be one of na, nb, nc, nd, nf, nk, n, an equals sign and a whole number up to 100");
+        check(
+            "na=2,nx=3",
+            "\"nx=3\" must be one of na, nb, nc, nd, nf, nk, n, an equals sign and a whole number up to 100",
+        );
+        check(
+            "na",
+            "\"na\" must be one of na, nb, nc, nd, nf, nk, n, an equals sign and a whole number up to 100",
+        );
         check("nb=0", "nb is 0, but must be at least 1");
     }
 
     #[test]
     fn the_longest_stretch_without_gaps_is_found() {
         let nan = f64::NAN;
-        let channel = |values: &[f64]| Channel { name: "x".into(), unit: "1".into(), values: values.to_vec() };
+        let channel =
+            |values: &[f64]| Channel { name: "x".into(), unit: "1".into(), values: values.to_vec() };
         let record = Record {
             step_seconds: 1.0,
             inputs: vec![channel(&[1.0, 2.0, 3.0, 4.0, nan, 6.0])],

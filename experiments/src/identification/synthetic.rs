@@ -58,8 +58,17 @@ pub struct System {
 
 const ONE: &[f64] = &[1.0];
 
-const BASE: System =
-    System { name: "", structure: Structure::Arx, a: ONE, paths: &[], c: ONE, d: ONE, sigma: 1.0, hold: 3, n: 1000 };
+const BASE: System = System {
+    name: "",
+    structure: Structure::Arx,
+    a: ONE,
+    paths: &[],
+    c: ONE,
+    d: ONE,
+    sigma: 1.0,
+    hold: 3,
+    n: 1000,
+};
 
 /// Second order, well damped; e as large as the input. The reference data call it `armax221`.
 pub const ARMAX221: System = System {
@@ -227,8 +236,13 @@ impl System {
         let tail = |monic: &[f64]| monic[1..].to_vec();
         let b = self.paths.iter().flat_map(|path| path.b[path.nk()..].to_vec());
         let f = self.paths.iter().flat_map(|path| tail(path.f));
-        let values =
-            tail(self.a).into_iter().chain(b).chain(tail(self.c)).chain(tail(self.d)).chain(f).collect::<Vec<_>>();
+        let values = tail(self.a)
+            .into_iter()
+            .chain(b)
+            .chain(tail(self.c))
+            .chain(tail(self.d))
+            .chain(f)
+            .collect::<Vec<_>>();
         let inputs: Vec<String> = (1..=self.paths.len()).map(|index| format!("u{index}")).collect();
         self.orders().names(&inputs).into_iter().zip(values).collect()
     }
@@ -349,7 +363,8 @@ mod tests {
     /// systems: (1 + 2 a c + c²)/(1 − a²) with A = 1 − a q⁻¹ and C = 1 + c q⁻¹.
     #[test]
     fn the_variance_of_the_noise_path_is_the_closed_form() {
-        let system = System { structure: Structure::Arma, a: &[1.0, -0.6], c: &[1.0, 0.5], paths: &[], ..BASE };
+        let system =
+            System { structure: Structure::Arma, a: &[1.0, -0.6], c: &[1.0, 0.5], paths: &[], ..BASE };
         let record = system.draw(200_000, Seed::training(2));
         let y = &record.outputs[0].values;
         let variance = tidegate_stats::variance(y);
