@@ -4,14 +4,14 @@
 //! verdicts. With the means taken from residuals ε and input u (N samples each, those skipped at the start of a
 //! prediction left out of both):
 //!
-//! - r̂_ε(τ) = Σ ε(t) ε(t − τ) / Σ ε², of deviation 1/√N if ε is white;
-//! - Q = N (N + 2) Σ r̂_ε(τ)² / (N − τ) over τ = 1 … m, χ² with m − p degrees of freedom if ε is white (Ljung and Box,
-//!   Biometrika 65, 1978), p the number of estimated parameters that shape the noise: nₐ + n_c of an ARMAX model,
-//!   n_c + n_d of Box–Jenkins, 0 of output error (Box, Jenkins and Reinsel, Time Series Analysis, 4th ed. 2008,
+//! - r(τ) = Σ ε(t) ε(t − τ) / Σ ε², of deviation 1/√N if ε is white;
+//! - Q = N (N + 2) Σ r(τ)² / (N − τ) over τ = 1 … m, χ² with m − p degrees of freedom if ε is white (Ljung and Box,
+//!   Biometrika 65, 1978), p the number of estimated parameters that shape the noise: na + nc of an ARMAX model,
+//!   nc + nd of Box–Jenkins, 0 of output error (Box, Jenkins and Reinsel, Time Series Analysis, 4th ed. 2008,
 //!   §8.2.2 and §12.3.4: those of the input's dynamics do not count). The approximation needs m well above p;
-//! - r̂_εu(τ) = Σ ε(t) u(t − τ) / √(Σ ε² Σ u²), of variance P/N with P = Σ_k ρ_ε(k) ρ_u(k) over all k if the two are
-//!   independent (Ljung 1999, eq. 16.67, normalised by both variances): 1/N only if one of them is white.
-//!   P is estimated with Bartlett's weights, which keep it positive, over min(N/4, 20 m) lags.
+//! - s(τ) = Σ ε(t) u(t − τ) / √(Σ ε² Σ u²), of variance P/N if the two are independent, with P = Σ ρ(k) ρ′(k) over all
+//!   k, ρ and ρ′ the autocorrelations of ε and u (Ljung 1999, eq. 16.67, normalised by both variances): 1/N only if one
+//!   of them is white. P is estimated with Bartlett's weights, which keep it positive, over min(N/4, 20 m) lags.
 //!
 //! Correlation at τ ≥ 0 means that the model leaves out something of the input's action; at τ < 0, that the input
 //! acts on later inputs through a controller (feedback), which is no fault of the model.
@@ -103,7 +103,7 @@ pub enum Verdict {
     /// The correlation at this lag is the furthest beyond what chance gives.
     Failed {
         /// In steps.
-        lag: i64,
+        lag: isize,
         /// The correlation there.
         correlation: f64,
     },
@@ -151,7 +151,7 @@ impl ResidualReport {
                 return Err(ResidualError::Lengths { input: name.to_owned(), found, expected });
             }
             check(name, input)?;
-            let reach = lags as i64;
+            let reach = lags.cast_signed();
             cross_correlations.push(CrossCorrelation {
                 input: name.to_owned(),
                 values: cross_correlation(residuals, input, -reach..=reach),
@@ -173,7 +173,7 @@ impl ResidualReport {
             return Verdict::Passed;
         }
         let (lag, correlation) = largest(self.autocorrelation.iter().copied().enumerate().skip(1));
-        Verdict::Failed { lag: lag as i64, correlation }
+        Verdict::Failed { lag: lag.cast_signed(), correlation }
     }
 
     /// Independent of past and present values of input `index`, at lags 0 to m jointly.
@@ -200,21 +200,21 @@ impl ResidualReport {
         normal_quantile(self.confidence) * self.cross_correlations[index].deviation
     }
 
-    fn lags(&self) -> i64 {
-        self.autocorrelation.len() as i64 - 1
+    fn lags(&self) -> isize {
+        self.autocorrelation.len().cast_signed() - 1
     }
 
-    fn jointly(&self, index: usize, lags: RangeInclusive<i64>) -> Verdict {
+    fn jointly(&self, index: usize, lags: RangeInclusive<isize>) -> Verdict {
         let cross = &self.cross_correlations[index];
         let n_lags = lags.clone().count() as f64;
         let bound = normal_quantile(1.0 - (1.0 - self.confidence) / n_lags) * cross.deviation;
-        let value = |lag: i64| cross.values[(lag + self.lags()) as usize];
+        let value = |lag: isize| cross.values[(lag + self.lags()) as usize];
         let (lag, correlation) = largest(lags.map(|lag| (lag, value(lag))));
         if correlation.abs() <= bound { Verdict::Passed } else { Verdict::Failed { lag, correlation } }
     }
 }
 
-/// r̂_ε(τ) for τ = 0 … `lags`. The mean is taken away; the sums are not corrected for their fewer terms.
+/// r(τ) for τ = 0 … `lags`. The mean is taken away; the sums are not corrected for their fewer terms.
 ///
 /// # Panics
 /// If there are not more values than lags.
@@ -227,11 +227,11 @@ pub fn autocorrelation(values: &[f64], lags: usize) -> Vec<f64> {
     (0..=lags).map(|lag| sum(lag) / power).collect()
 }
 
-/// r̂_εu(τ) for each τ of `lags`: residual against input τ steps before, or −τ steps after.
+/// s(τ) for each τ of `lags`: residual against input τ steps before, or −τ steps after.
 ///
 /// # Panics
 /// If the two are not equally long, or not longer than the lags reach.
-pub fn cross_correlation(residuals: &[f64], input: &[f64], lags: RangeInclusive<i64>) -> Vec<f64> {
+pub fn cross_correlation(residuals: &[f64], input: &[f64], lags: RangeInclusive<isize>) -> Vec<f64> {
     assert_eq!(residuals.len(), input.len(), "one input for each residual");
     let (residuals, input) = (deviations(residuals), deviations(input));
     let power = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>();
@@ -240,7 +240,7 @@ pub fn cross_correlation(residuals: &[f64], input: &[f64], lags: RangeInclusive<
         late[lag..].iter().zip(early).map(|(late, early)| late * early).sum::<f64>()
     };
     lags.map(|lag| {
-        let steps = lag.unsigned_abs() as usize;
+        let steps = lag.unsigned_abs();
         let sum =
             if lag >= 0 { product(&residuals, &input, steps) } else { product(&input, &residuals, steps) };
         sum * scale
@@ -248,7 +248,7 @@ pub fn cross_correlation(residuals: &[f64], input: &[f64], lags: RangeInclusive<
     .collect()
 }
 
-/// Deviation of r̂_εu at any lag if residuals and input are independent, √(P/N) with P as above.
+/// Deviation of s(τ) at any lag if residuals and input are independent, √(P/N) with P as above.
 ///
 /// # Panics
 /// If the two are not equally long, or empty.
@@ -326,9 +326,9 @@ mod tests {
         near(test.p_value, (-test.q / 2.).exp());
         // Against 0, 1, 0, 3 less 1: −1, 0, −1, 2 with sum of squares 6.
         let cross = cross_correlation(&[1., 2., 4., 1.], &[0., 1., 0., 3.], -1..=1);
-        near(cross[0], (0. * -1. + -1. * 0. + 2. * 2.) / 6.); // u one step after
+        near(cross[0], (0. - 0. + 2. * 2.) / 6.); // u one step after
         near(cross[1], (1. + 0. - 2. - 2.) / 6.);
-        near(cross[2], (0. * -1. + 2. * 0. + -1. * -1.) / 6.); // u one step before
+        near(cross[2], (0. + 0. + 1.) / 6.); // u one step before
     }
 
     /// Tables of χ²: 31.410 with 20 degrees of freedom is exceeded with probability 5 %, 44.314 with 25 in 1 %.

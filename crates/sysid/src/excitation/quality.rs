@@ -68,7 +68,7 @@ fn corner_eigenvalues(matrix: &[f64], size: usize, corner: usize) -> (f64, f64) 
     extreme_eigenvalues(&mut copy, corner)
 }
 
-/// Mean of φ φᵀ with φ = (u₁(t), …, u_m(t), u₁(t − 1), …).
+/// Mean of φ φᵀ with φ = (u₁(t), u₂(t), …, u₁(t − 1), …).
 fn covariance(signals: &[&[f64]], order: usize) -> Result<Vec<f64>, ExcitationError> {
     let first = signals.first().ok_or(ExcitationError::TooFew { field: "signals", found: 0, needed: 1 })?;
     let n_samples = first.len();

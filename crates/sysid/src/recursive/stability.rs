@@ -12,8 +12,7 @@ pub(super) fn zeros_are_within(radius: f64, coefficients: &[f64], scratch: &mut 
     }
     for m in (1..=n).rev() {
         let reflection = scratch[m - 1];
-        // Not `>=`, so that NaN is unstable.
-        if !(reflection.abs() < 1.0) {
+        if reflection.abs() >= 1.0 || reflection.is_nan() {
             return false;
         }
         let shrink = 1.0 / (1.0 - reflection * reflection);
