@@ -11,6 +11,6 @@ pub mod reporting;
 pub mod scores;
 pub mod selection;
 pub mod session;
-//pub mod service;
+pub mod service;
 pub mod synthetic;
 pub mod table;
