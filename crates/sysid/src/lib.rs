@@ -1,10 +1,20 @@
 //! System identification: records in, models out.
 
+pub mod armax_response;
 pub mod check;
+pub mod dynamics;
 pub mod error;
+pub mod hammerstein;
 pub mod levenberg;
+pub mod loop_model;
+pub mod mean_response;
+pub mod online;
 pub mod polynomial;
 pub mod queueing_fit;
 
+pub use armax_response::ArmaxResponse;
 pub use error::FitError;
+pub use hammerstein::{HammersteinFit, HammersteinModel};
+pub use loop_model::{LoopModel, LoopState};
+pub use online::Online;
 pub use queueing_fit::{QueueingModel, QueueingParameters};
