@@ -41,9 +41,10 @@ pub enum RiccatiError {
     /// The output noise must reach every output.
     #[error("`r` must be positive definite; give every output some noise")]
     OutputNoise,
-    /// A mode on or outside the unit circle is not seen in the output, or one on it is not driven by noise.
+    /// A mode on or outside the unit circle is not seen in the output or not driven by noise (Q − S R⁻¹ Sᵀ). The
+    /// stabilising solution of an undriven mode outside it exists, but the filter does not tend to it by itself.
     #[error(
-        "there is no stabilising solution; every mode outside the unit circle must be seen in the output, and every mode on it must be driven by noise"
+        "there is no stabilising solution; every mode on or outside the unit circle must be seen in the output and driven by noise"
     )]
     NoSolution,
 }

@@ -432,11 +432,11 @@ impl Matrices {
         outputs
     }
 
-    /// The innovations y − ŷ(t|t−1) on deviations that are stored sample after sample.
-    pub(crate) fn innovations(&self, inputs: &[f64], outputs: &[f64], start: &[f64]) -> Vec<f64> {
+    /// The innovations y − ŷ(t|t−1) from the zero state, on deviations that are stored sample after sample.
+    pub(crate) fn innovations(&self, inputs: &[f64], outputs: &[f64]) -> Vec<f64> {
         let (n, m, p) = (self.a.nrows(), self.b.ncols(), self.c.nrows());
         let mut innovations = vec![0.0; outputs.len()];
-        let (mut state, mut next) = (start.to_vec(), vec![0.0; n]);
+        let (mut state, mut next) = (vec![0.0; n], vec![0.0; n]);
         for t in 0..outputs.len() / p {
             let (input, innovation) = (&inputs[t * m..][..m], &mut innovations[t * p..][..p]);
             add_product(&self.c, &state, innovation);

@@ -59,6 +59,12 @@ impl Data {
         &self.inputs[t * self.n_inputs..][..self.n_inputs]
     }
 
+    /// Inputs and outputs from step `first` to the one before `end`.
+    pub(super) fn between(&self, first: usize, end: usize) -> (&[f64], &[f64]) {
+        let (m, p) = (self.n_inputs, self.n_outputs);
+        (&self.inputs[first * m..end * m], &self.outputs[first * p..end * p])
+    }
+
     pub(super) fn output(&self, t: usize) -> &[f64] {
         &self.outputs[t * self.n_outputs..][..self.n_outputs]
     }

@@ -144,10 +144,8 @@ pub struct Identified {
     pub weighting: Weighting,
     /// The horizon used.
     pub horizon: usize,
-    /// The criterion of each order from 0 on, where the order was chosen: the least is taken.
+    /// The criterion of each order from 1 on, where the order was chosen: the least is taken.
     pub order_criterion: Vec<f64>,
-    /// The initial state of the estimation data.
-    pub initial_state: Vec<f64>,
 }
 
 impl Subspace {
@@ -176,11 +174,16 @@ impl Subspace {
         let data = Data::new(record, self.removes_means, self.scales_channels)?;
         let (order, order_criterion) = self.choose_order(&data)?;
         let horizons = self.horizons(&data, order)?;
-        let factors = self.excited_factors(&data, order, &horizons)?;
+        let factors = excited_factors(&data, order, &horizons)?;
         let mut trials = Vec::new();
         for factor in &factors {
+            let innovations = regress::long_innovations(&data, factor, self.has_feedthrough);
             for weighting in self.weightings() {
-                trials.extend(self.trial(&data, factor, weighting, order));
+                let Some(projection) = realise::project(factor, weighting) else { continue };
+                let horizon = factor.horizon;
+                if let Some((candidate, made)) = self.candidate(&data, &projection, &innovations, horizon, order) {
+                    trials.push(Trial { candidate, made, projection, weighting, horizon });
+                }
             }
         }
         // Better criterion first; equal ones stay in the order tried.
@@ -189,7 +192,7 @@ impl Subspace {
         for trial in &mut trials[..n_refined] {
             let candidate = trial.candidate.clone();
             let weight = self.simulation_weight(&candidate.matrices);
-            if candidate.criterion.is_finite() && trial.has_noise_model {
+            if candidate.criterion.is_finite() && trial.made.has_noise_model {
                 trial.candidate = refine::refine(&data, candidate, weight, self.has_feedthrough);
             }
         }
@@ -239,44 +242,29 @@ impl Subspace {
         }
     }
 
-    /// The triangles of the horizons for which the inputs excite enough; an error where there are none.
-    fn excited_factors(&self, data: &Data, order: usize, horizons: &[usize]) -> Result<Vec<Factor>, FitError> {
-        let mut factors = Vec::new();
-        for &horizon in horizons {
-            let factor = Factor::new(data, horizon);
-            if is_excited(&factor) {
-                factors.push(factor);
-            }
-        }
-        if !factors.is_empty() {
-            return Ok(factors);
-        }
-        let needed = 2 * horizons[0];
-        let found = hankel::excitation(data, needed, EXCITATION);
-        let what = format!("order {order} with horizon {}", horizons[0]);
-        Err(FitError::Excitation { found, what, needed })
-    }
-
-    /// One weighting on one horizon; nothing where its numbers are not finite.
-    fn trial(&self, data: &Data, factor: &Factor, weighting: Weighting, order: usize) -> Option<Trial> {
-        let projection = realise::project(factor, weighting)?;
+    /// The plain estimate of one projection; nothing where its numbers are not finite.
+    fn candidate(
+        &self,
+        data: &Data,
+        projection: &Projection,
+        innovations: &[f64],
+        horizon: usize,
+        order: usize,
+    ) -> Option<(Candidate, Made)> {
         let (mut a, c) = projection.realise(order, data.n_outputs);
         let radius = spectral_radius(&a);
-        let was_unstable = radius >= 1.0;
-        if was_unstable && self.is_stabilised {
+        let is_mirrored = radius >= 1.0 && self.is_stabilised;
+        if is_mirrored {
             a = realise::mirror(&a, MIRRORED_MAX)?;
         }
         let (mut matrices, start) = regress::inputs(data, &a, &c, self.has_feedthrough)?;
-        let innovations = regress::long_innovations(data, factor, self.has_feedthrough);
-        let gain = regress::gain(data, &matrices, &start, &innovations, factor.horizon);
-        let has_noise_model = gain.is_some();
+        let gain = regress::gain(data, &matrices, &start, innovations, horizon);
+        let made = Made { mirrored_radius: is_mirrored.then_some(radius), has_noise_model: gain.is_some() };
         if let Some(gain) = gain {
             matrices.k = gain;
         }
-        let criterion = refine::criterion(data, &matrices, &start, self.simulation_weight(&matrices));
-        let candidate = Candidate { matrices, start, criterion };
-        let unstable_radius = (was_unstable && self.is_stabilised).then_some(radius);
-        Some(Trial { candidate, projection, weighting, horizon: factor.horizon, unstable_radius, has_noise_model })
+        let criterion = refine::criterion(data, &matrices, self.simulation_weight(&matrices));
+        Some((Candidate { matrices, criterion }, made))
     }
 
     /// The weight of free simulation in the criterion; none for a model whose simulation grows.
@@ -296,9 +284,9 @@ impl Subspace {
         trial: Trial,
         order_criterion: Vec<f64>,
     ) -> Option<Identified> {
-        let Candidate { mut matrices, start, .. } = trial.candidate;
+        let mut matrices = trial.candidate.matrices;
         let p = data.n_outputs;
-        let innovations = matrices.innovations(&data.inputs, &data.outputs, &start);
+        let innovations = matrices.innovations(&data.inputs, &data.outputs);
         let mut covariance = regress::covariance(&innovations, p);
         for (column, scale) in data.input_scales.iter().enumerate() {
             matrices.b.column_mut(column).unscale_mut(*scale);
@@ -322,7 +310,7 @@ impl Subspace {
         };
         let (inputs, outputs) = (ports(&record.inputs, &data.input_means), ports(&record.outputs, &data.output_means));
         let mut model = StateSpaceModel::new(record.step_seconds, inputs, outputs, matrices, covariance).ok()?;
-        if let Some(radius) = trial.unstable_radius {
+        if let Some(radius) = trial.made.mirrored_radius {
             model.warn(Warning::Stabilised { radius });
         }
         let radius = model.spectral_radius();
@@ -330,7 +318,7 @@ impl Subspace {
         if radius < 1.0 && steps > data.steps as f64 {
             model.warn(Warning::NearUnitPole { radius, steps, record_steps: data.steps });
         }
-        if !trial.has_noise_model {
+        if !trial.made.has_noise_model {
             model.warn(Warning::NoNoiseModel);
         }
         let rank = trial.projection.rank();
@@ -343,18 +331,36 @@ impl Subspace {
             weighting: trial.weighting,
             horizon: trial.horizon,
             order_criterion,
-            initial_state: start,
         })
     }
 }
 
+/// What was tried and came out.
 struct Trial {
     candidate: Candidate,
+    made: Made,
     projection: Projection,
     weighting: Weighting,
     horizon: usize,
-    unstable_radius: Option<f64>,
+}
+
+/// What a user must be told about an estimate.
+struct Made {
+    mirrored_radius: Option<f64>,
     has_noise_model: bool,
+}
+
+/// The triangles of the horizons for which the inputs excite enough; an error where there are none.
+fn excited_factors(data: &Data, order: usize, horizons: &[usize]) -> Result<Vec<Factor>, FitError> {
+    let factors: Vec<Factor> =
+        horizons.iter().map(|&horizon| Factor::new(data, horizon)).filter(is_excited).collect();
+    if !factors.is_empty() {
+        return Ok(factors);
+    }
+    let needed = 2 * horizons[0];
+    let found = hankel::excitation(data, needed, EXCITATION);
+    let what = format!("order {order} with horizon {}", horizons[0]);
+    Err(FitError::Excitation { found, what, needed })
 }
 
 /// Γ without its last block row must have n independent rows, and the past must hold as many.

@@ -21,6 +21,9 @@ use crate::state_space::Matrices;
 /// Innovations smaller than this, outputs being of order one, are rounding.
 pub(super) const NOISELESS: f64 = 1e-9;
 
+/// Share of the states' noise that is added to each state to make the Riccati equation's solution unique.
+const LITTLE_NOISE: f64 = 1e-6;
+
 /// What a regression on driven states gives.
 pub(super) struct Driven {
     pub start: Vec<f64>,
@@ -93,7 +96,7 @@ pub(super) fn regress(
 }
 
 /// `out = left · right`; the general product of nalgebra costs more in its set-up than these small ones do.
-fn product(left: &DMatrix<f64>, right: &DMatrix<f64>, out: &mut DMatrix<f64>) {
+pub(super) fn product(left: &DMatrix<f64>, right: &DMatrix<f64>, out: &mut DMatrix<f64>) {
     let rows = out.nrows();
     out.fill(0.0);
     for (column, out) in out.as_mut_slice().chunks_exact_mut(rows).enumerate() {
@@ -200,7 +203,11 @@ pub(super) fn gain(
         return Some(gain);
     }
     let cross = &gain * &covariance;
-    let state_noise = &cross * gain.transpose();
+    let mut state_noise = &cross * gain.transpose();
+    // Q − S R⁻¹ Sᵀ is zero here, of which P = 0 is a solution too, the wrong one; a little noise on every state leaves
+    // only the stabilising one.
+    let little = LITTLE_NOISE * state_noise.trace() / n as f64;
+    (0..n).for_each(|i| state_noise[(i, i)] += little);
     dare(&matrices.a, &matrices.c, &state_noise, &covariance, &cross).ok().map(|steady| steady.gain)
 }
 
