@@ -5,16 +5,16 @@ use tidegate_core::Record;
 
 use crate::check::{self, Count};
 use crate::error::FitError;
-use crate::input_output::{InputOutputModel, Polynomials, Warning};
+use crate::input_output::{InputOutputModel, Polynomials, Signal, Warning};
 use crate::orders::{Orders, Structure};
 use crate::prediction_error::{Column, Criterion, Target, triangle};
-use crate::prepared::Prepared;
+use crate::prepared::{Prepared, mean};
 use crate::search::{Minimum, explore, minimise};
 use crate::starts::starts;
 use crate::triangle::{Dependent, Triangle};
 
 /// Of a column less than this is left beside those before it: rounding of sums of up to 10⁶ products.
-const DEPENDENT: f64 = 1e-11;
+pub(crate) const DEPENDENT: f64 = 1e-11;
 
 /// A condition number above which standard errors are warned of.
 const CONDITION_MAX: f64 = 1e7;
@@ -73,7 +73,7 @@ pub(crate) fn estimate_from(
     Ok(model(structure, orders, record, data, skip, found))
 }
 
-fn input_names(record: &Record) -> Vec<String> {
+pub(crate) fn input_names(record: &Record) -> Vec<String> {
     record.inputs.iter().map(|it| it.name.clone()).collect()
 }
 
@@ -169,6 +169,11 @@ fn model(
         gram[(i, j)] * (found.loss * samples as f64 / n_free) * units[i] * units[j]
     });
     let loss = found.loss * scale * scale;
+    let counted = &data.output.values[skip..];
+    let centre = mean(counted);
+    let moved: f64 = counted.iter().map(|y| (y - centre).powi(2)).sum();
+    let missed = found.loss * samples as f64;
+    let estimation_fit_percent = if missed == 0.0 { 100.0 } else { 100.0 * (1.0 - (missed / moved).sqrt()) };
     let polynomials = Polynomials::from_parameters(orders, &theta);
     let mut warnings = Vec::new();
     if !found.is_converged {
@@ -193,16 +198,17 @@ fn model(
         structure,
         orders: orders.clone(),
         polynomials,
-        output: crate::input_output::Signal::of(&record.outputs[0], data.output.mean),
+        output: Signal::of(&record.outputs[0], data.output.mean),
         inputs: record
             .inputs
             .iter()
             .zip(&data.inputs)
-            .map(|(channel, it)| crate::input_output::Signal::of(channel, it.mean))
+            .map(|(channel, it)| Signal::of(channel, it.mean))
             .collect(),
         step_seconds: record.step_seconds,
         loss,
         samples,
+        estimation_fit_percent,
         covariance,
         steps: found.steps,
         warnings,

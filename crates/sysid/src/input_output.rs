@@ -31,6 +31,8 @@ pub struct InputOutputModel {
     pub loss: f64,
     /// Samples that the loss counts: N, the record without its first max(na, nb + nk − 1) + nd.
     pub samples: usize,
+    /// Fit of the one-step predictions on the estimation data; see [`crate::fit_quality`].
+    pub estimation_fit_percent: f64,
     /// Covariance of the parameters in the order of [`Orders`]: λ (JᵀJ)⁻¹ with λ of [`Self::noise_variance`] and J the
     /// gradient of the residuals at the optimum [Ljung, section 9.4]. Exact for a true model; with a wrong noise model it
     /// is too small.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::FitError;
 
 /// Which corner of the general structure A y = Σ (Bᵢ/Fᵢ) uᵢ + (C/D) e a model is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Structure {
     /// A y = e.
     Ar,
@@ -153,6 +153,21 @@ impl Orders {
             });
         }
         Ok(())
+    }
+
+    /// The name of an order that is not zero although the structure has none such.
+    pub(crate) fn beyond(&self, structure: Structure) -> Option<&'static str> {
+        use Structure::{Ar, Arma, Armax, Arx, BoxJenkins, OutputError};
+        let has = |structures: &[Structure]| structures.contains(&structure);
+        let with_inputs = has(&[Arx, Armax, OutputError, BoxJenkins]);
+        let rows = [
+            ("na", self.na > 0, has(&[Ar, Arx, Arma, Armax])),
+            ("nb", !self.inputs.is_empty(), with_inputs),
+            ("nc", self.nc > 0, has(&[Arma, Armax, BoxJenkins])),
+            ("nd", self.nd > 0, has(&[BoxJenkins])),
+            ("nf", self.inputs.iter().any(|it| it.nf > 0), has(&[OutputError, BoxJenkins])),
+        ];
+        rows.into_iter().find(|(_, is_there, may_be)| *is_there && !may_be).map(|(name, ..)| name)
     }
 
     /// For example `ARMAX(2,2,2,3)`: the orders that the structure has, in the order na, nb, nc, nd, nf, nk; of

@@ -83,6 +83,17 @@ impl Triangle {
         (0..self.n - 1).map(|i| self.at(i, self.n - 1)).collect()
     }
 
+    /// The triangle of some of the columns, with the same right-hand side.
+    pub(crate) fn subset(&self, columns: &[usize]) -> Self {
+        let mut subset = Self::new(columns.len());
+        let mut block = Vec::with_capacity((columns.len() + 1) * self.n);
+        for &j in columns.iter().chain([&(self.n - 1)]) {
+            block.extend_from_slice(&self.r[j * self.n..(j + 1) * self.n]);
+        }
+        subset.absorb(&mut block, self.n, self.n);
+        subset
+    }
+
     /// R.
     pub(crate) fn matrix(&self) -> DMatrix<f64> {
         DMatrix::from_fn(self.n - 1, self.n - 1, |i, j| if i <= j { self.at(i, j) } else { 0.0 })
