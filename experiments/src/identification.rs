@@ -10,7 +10,7 @@ pub mod reference;
 pub mod reporting;
 pub mod scores;
 pub mod selection;
-pub mod session;
 pub mod service;
+pub mod session;
 pub mod synthetic;
 pub mod table;

@@ -84,7 +84,13 @@ impl<P: Plant> Bench<P> {
 }
 
 /// Bounds on what is found after two hours, and on a further hour with the model as it is.
-fn check<P: Plant>(make: impl Fn(&Scenario) -> P, kind: Kind, service_error: f64, mean_error: f64, p95_error: f64) {
+fn check<P: Plant>(
+    make: impl Fn(&Scenario) -> P,
+    kind: Kind,
+    service_error: f64,
+    mean_error: f64,
+    p95_error: f64,
+) {
     let mut bench = Bench::new(make, kind, 5);
     assert_eq!(bench.facts.tick_seconds, bench.facts.scrape_seconds, "a scrape is a tick here");
     (0..480).for_each(|_| bench.tick(|_, _| {}));
@@ -139,7 +145,12 @@ fn a_service_that_becomes_slower_is_noticed() {
     for kind in [Kind::Queueing, Kind::Hammerstein] {
         let mut bench = Bench::new(RequestPlant::new, kind, 6);
         (0..300).for_each(|_| bench.tick(|_, _| {}));
-        assert_eq!((bench.online.status(), bench.online.n_alarms()), (Status::Trusted, 0), "{}", bench.explained());
+        assert_eq!(
+            (bench.online.status(), bench.online.n_alarms()),
+            (Status::Trusted, 0),
+            "{}",
+            bench.explained()
+        );
         bench.replace(RequestPlant::new(&scenario(0.7)), 7);
         let mut n = 0;
         while bench.online.n_alarms() == 0 {

@@ -57,8 +57,8 @@ pub fn input_output(model: InputOutputModel, record: &Record) -> Identified {
     Identified {
         method: model.structure.name().to_owned(),
         structure: model.orders.text(model.structure),
-        summary: format!("{model:?}"),
-        json: String::new(),
+        summary: model.to_string(),
+        json: model.to_json(),
         n_parameters: model.orders.n_parameters(),
         n_noise_parameters: model.orders.na + model.orders.nc + model.orders.nd,
         warnings: model.warnings.iter().map(ToString::to_string).collect(),

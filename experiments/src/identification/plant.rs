@@ -2,7 +2,7 @@
 //! sensors, under a controller or under an excitation.
 
 use anyhow::ensure;
-use rand::seq::SliceRandom;
+use rand::RngExt;
 use serde::Serialize;
 use tidegate_core::plant::Phase;
 use tidegate_core::{
@@ -10,8 +10,8 @@ use tidegate_core::{
     Replicas, Scenario, Scrape, Seed, Stream, TickRecord,
 };
 use tidegate_sim::Watch;
+use tidegate_sysid::excitation::{Staircase, prbs, staircase};
 
-use super::synthetic::binary;
 use crate::cli::Engine;
 use crate::engine::simulate;
 
@@ -179,14 +179,17 @@ pub enum Excitation {
     Both,
 }
 
-/// Levels of the staircase: from a fleet with room to one that is nearly full.
-const LEVELS: [f64; 6] = [0.5, 0.6, 0.7, 0.8, 0.88, 0.95];
+/// Levels of the staircase, in percent of utilization: from a fleet with room to one that is nearly full.
+const LEVELS_PERCENT: [Replicas; 6] = [50, 60, 70, 80, 88, 95];
 
 /// The level of [`Excitation::Prbs`].
 const OPERATING_POINT: f64 = 0.75;
 
 /// How long a level is held, in start-ups: long enough for the fleet to arrive and the queues to settle.
-const LEVEL_STARTUPS: f64 = 12.0;
+const LEVEL_STARTUPS: usize = 12;
+
+/// The binary signal repeats after 2 to this many draws.
+const PRBS_ORDER: u32 = 11;
 
 /// Half the height of the binary signal, as a share of the initial fleet; at least one replica.
 const PRBS_SHARE: f64 = 0.08;
@@ -196,21 +199,22 @@ impl Plan {
     pub fn draw(kind: Excitation, scenario: &Scenario, seed: Seed) -> Self {
         let facts = scenario.facts();
         let n = (scenario.warm_up_ticks + scenario.horizon_ticks) as usize;
-        let startup_ticks = (facts.pools[0].startup_seconds / facts.tick_seconds).ceil().max(1.0);
+        let startup_ticks = (facts.pools[0].startup_seconds / facts.tick_seconds).ceil().max(1.0) as usize;
         let mut rng = seed.rng(Stream::Excitation);
-        let hold = (LEVEL_STARTUPS * startup_ticks) as usize;
-        let mut utilization = Vec::with_capacity(n);
-        while utilization.len() < n {
-            let mut levels = LEVELS;
-            levels.shuffle(&mut rng);
-            for level in levels {
-                utilization.extend(std::iter::repeat_n(level, hold));
-            }
-        }
-        utilization.truncate(n);
+        let stairs = Staircase {
+            levels: &LEVELS_PERCENT,
+            replicas_min: 1,
+            replicas_max: 100,
+            dwell_steps: LEVEL_STARTUPS * startup_ticks,
+        };
+        let levels = staircase(&stairs, &mut rng, n).expect("the levels are different and within bounds");
+        let utilization: Vec<f64> = levels.into_iter().map(|percent| percent / 100.0).collect();
         let height = (PRBS_SHARE * f64::from(facts.pools[0].replicas_initial)).round().max(1.0);
-        let offset: Vec<f64> =
-            binary(n, startup_ticks as usize, &mut rng).into_iter().map(|sign| height * sign).collect();
+        // One sequence for all, entered where chance says: no two seeds meet the same schedule.
+        let entry = rng.random_range(0..(1 << PRBS_ORDER) * startup_ticks);
+        let mut offset = prbs(PRBS_ORDER, startup_ticks, [-height, height], entry + n)
+            .expect("order and clock are within bounds");
+        offset.drain(..entry);
         match kind {
             Excitation::Staircase => Self { utilization, offset: vec![0.0; n] },
             Excitation::Prbs => Self { utilization: vec![OPERATING_POINT; n], offset },

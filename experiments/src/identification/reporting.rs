@@ -151,33 +151,15 @@ fn roots(roots: &[Complex<f64>]) -> String {
 }
 
 fn orders(session: &Session, settings: &Settings) -> Table {
-    let mut table = Table::new(
-        "orders tried",
-        &["structure", "parameters", "loss", "FPE", "AIC", "BIC", "hold-out RMSE", "chosen"],
-    );
+    let mut table =
+        Table::new("orders tried", &["structure", "parameters", "loss", settings.by.name(), "chosen"]);
     for rows in session.selection.chunk_by(|a, b| a.method == b.method) {
-        use super::selection::By;
-        let mut rows: Vec<_> = rows.iter().collect();
-        let key = |row: &super::selection::SelectionRow| {
-            match settings.by {
-                By::Bic => row.bic,
-                By::Aic => row.aic,
-                By::Holdout => row.holdout_rmse,
-            }
-            .unwrap_or(f64::INFINITY)
-        };
-        rows.sort_by(|a, b| key(a).total_cmp(&key(b)));
-        for row in rows.into_iter().take(SHOWN) {
-            let value = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| format!("{value:.6}"));
-            let short = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| format!("{value:.1}"));
+        for row in rows.iter().take(SHOWN) {
             table.row([
                 row.structure.clone(),
                 row.parameters.to_string(),
-                value(row.loss),
-                value(row.fpe),
-                short(row.aic),
-                short(row.bic),
-                row.holdout_rmse.map_or_else(|| "–".into(), number),
+                row.loss.map_or_else(|| "–".into(), |loss| format!("{loss:.6e}")),
+                row.value.map_or_else(|| row.refused.clone(), |value| format!("{value:.6}")),
                 if row.chosen { "yes".to_owned() } else { String::new() },
             ]);
         }

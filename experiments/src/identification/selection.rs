@@ -3,16 +3,17 @@
 //! Delays first: the ARX models of one moderate order over all delays, input by input, as practice has it (Ljung, System
 //! Identification, section 16.4); then each structure's orders at those delays.
 
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+
 use clap::ValueEnum;
 use rayon::prelude::*;
 use serde::Serialize;
-use tidegate_core::{Record, Start};
+use tidegate_core::Record;
+use tidegate_sysid::selection::{self, Candidate, Evaluated};
 use tidegate_sysid::{FitError, InputOrders, InputOutputModel, Orders, Structure};
 
-use super::criterion::rmse;
 use super::models;
-use super::reference::part;
-use super::scores::{matrix, samples};
 
 /// What the choice goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,11 +22,37 @@ pub enum By {
     Bic,
     /// Akaike's criterion N ln V + 2 d.
     Aic,
-    /// Error of free simulation on the last third of the estimation data, fitted on the first two.
+    /// Akaike's final prediction error.
+    Fpe,
+    /// Mean squared error of predictions 10 samples ahead on the last third of the estimation data, fitted on the rest.
     Holdout,
 }
 
-/// One tried structure: a row of `selection.csv`.
+impl By {
+    /// As reports print it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bic => "BIC",
+            Self::Aic => "AIC",
+            Self::Fpe => "FPE",
+            Self::Holdout => "hold-out",
+        }
+    }
+
+    fn criterion(self) -> selection::By {
+        match self {
+            Self::Bic => selection::By::Bic,
+            Self::Aic => selection::By::Aic,
+            Self::Fpe => selection::By::Fpe,
+            Self::Holdout => selection::By::HoldOut {
+                estimation_fraction: 2.0 / 3.0,
+                ahead: NonZeroU32::new(10).expect("ten is not zero"),
+            },
+        }
+    }
+}
+
+/// One tried structure: a row of `selection.csv`, the best of each method first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)] // the names say it
 pub struct SelectionRow {
@@ -33,31 +60,23 @@ pub struct SelectionRow {
     pub structure: String,
     pub parameters: usize,
     pub loss: Option<f64>,
-    pub fpe: Option<f64>,
-    pub aic: Option<f64>,
-    pub bic: Option<f64>,
-    pub holdout_rmse: Option<f64>,
-    pub warnings: usize,
+    /// Of the criterion, the less the better.
+    pub value: Option<f64>,
     pub chosen: bool,
     /// Why there is no model.
     pub refused: String,
 }
 
 /// How far the grid goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grid {
-    /// Least delay.
-    pub nk_min: usize,
-    /// Greatest delay.
-    pub nk_max: usize,
+    /// Delays.
+    pub nk: RangeInclusive<usize>,
     /// Greatest order of A, B and F.
     pub order_max: usize,
     /// Greatest order of C and D.
     pub noise_max: usize,
 }
-
-/// Share of the estimation data that a hold-out fits on.
-const FITTED: (usize, usize) = (2, 3);
 
 /// Order of the ARX models by which delays are found.
 const DELAY_ORDER: usize = 4;
@@ -66,131 +85,100 @@ const DELAY_ORDER: usize = 4;
 ///
 /// # Errors
 /// If no ARX model can be fitted at all: why the last one could not.
-pub fn delays(record: &Record, grid: Grid) -> Result<Vec<usize>, FitError> {
-    let mut nk = vec![grid.nk_min; record.inputs.len()];
+pub fn delays(record: &Record, grid: &Grid) -> Result<Vec<usize>, FitError> {
+    let mut nk = vec![*grid.nk.start(); record.inputs.len()];
     for input in 0..nk.len() {
-        let tried: Vec<(usize, Result<f64, FitError>)> = (grid.nk_min..=grid.nk_max)
-            .into_par_iter()
+        let tried: Vec<Candidate> = grid
+            .nk
+            .clone()
             .map(|delay| {
                 let mut nk = nk.clone();
                 nk[input] = delay;
-                let inputs =
-                    nk.iter().map(|nk| InputOrders { nb: DELAY_ORDER.min(grid.order_max), nf: 0, nk: *nk });
-                let orders = Orders { na: DELAY_ORDER, nc: 0, nd: 0, inputs: inputs.collect() };
-                (delay, models::fit(Structure::Arx, &orders, record).map(|model| model.bic()))
+                let inputs = nk.iter().map(|nk| InputOrders { nb: DELAY_ORDER, nf: 0, nk: *nk }).collect();
+                Candidate {
+                    structure: Structure::Arx,
+                    orders: Orders { na: DELAY_ORDER, nc: 0, nd: 0, inputs },
+                }
             })
             .collect();
-        let best = tried.iter().filter_map(|(delay, bic)| Some((*delay, *bic.as_ref().ok()?)));
-        match best.min_by(|a, b| a.1.total_cmp(&b.1)) {
-            Some((delay, _)) => nk[input] = delay,
-            None => return Err(tried.into_iter().find_map(|it| it.1.err()).expect("a delay was tried")),
-        }
+        let best = ranked(Structure::Arx, &tried, record, By::Bic)?.swap_remove(0);
+        best.value?;
+        nk[input] = best.candidate.orders.inputs[input].nk;
     }
     Ok(nk)
 }
 
 /// All orders of a structure in the grid; inputs have the same orders, each its own delay.
-pub fn candidates(structure: Structure, nk: &[usize], grid: Grid) -> Vec<Orders> {
-    let (a, b, c) = (1..=grid.order_max, 1..=grid.order_max, 1..=grid.noise_max);
-    let orders = |na: usize, nb: usize, nf: usize, nc: usize, nd: usize| Orders {
-        na,
-        nc,
-        nd,
-        inputs: nk.iter().map(|nk| InputOrders { nb, nf, nk: *nk }).collect(),
+pub fn candidates(structure: Structure, nk: &[usize], grid: &Grid) -> Vec<Candidate> {
+    // A plant of order 3 and more with a noise model of its own is left to ARMAX: the grid would be ten times as large.
+    let most = if structure == Structure::BoxJenkins { grid.order_max.min(2) } else { grid.order_max };
+    let all = selection::Grid {
+        structure,
+        n_inputs: nk.len(),
+        na: 1..=most,
+        nb: 1..=most,
+        nc: 1..=grid.noise_max,
+        nd: 1..=grid.noise_max,
+        nf: 1..=most,
+        nk: 0..=0,
     };
-    match structure {
-        Structure::Ar => a.map(|na| orders(na, 0, 0, 0, 0)).collect(),
-        Structure::Arx => a.flat_map(|na| b.clone().map(move |nb| orders(na, nb, 0, 0, 0))).collect(),
-        Structure::Arma => a.flat_map(|na| c.clone().map(move |nc| orders(na, 0, 0, nc, 0))).collect(),
-        Structure::Armax => a
-            .flat_map(|na| b.clone().map(move |nb| (na, nb)))
-            .flat_map(|(na, nb)| c.clone().map(move |nc| orders(na, nb, 0, nc, 0)))
-            .collect(),
-        Structure::OutputError => a.flat_map(|nf| b.clone().map(move |nb| orders(0, nb, nf, 0, 0))).collect(),
-        Structure::BoxJenkins => a
-            .flat_map(|nf| b.clone().map(move |nb| (nf, nb)))
-            // A plant of order 3 and more with a noise model of its own is left to ARMAX: the grid would be ten times as large.
-            .filter(|(nf, nb)| *nf <= 2 && *nb <= 2)
-            .flat_map(|(nf, nb)| c.clone().map(move |nc| (nf, nb, nc)))
-            .flat_map(|(nf, nb, nc)| (1..=grid.noise_max).map(move |nd| orders(0, nb, nf, nc, nd)))
-            .collect(),
+    let mut candidates = all.candidates();
+    for candidate in &mut candidates {
+        for (orders, nk) in candidate.orders.inputs.iter_mut().zip(nk) {
+            orders.nk = *nk;
+        }
     }
+    candidates
 }
 
-/// Tries all candidates, marks the best, and gives its model on the whole record.
+/// Tries all candidates and gives the best one's model on the whole record, with the rows of the table.
 ///
 /// # Errors
 /// If none can be fitted: why the first one could not.
 pub fn choose(
     structure: Structure,
-    candidates: &[Orders],
+    candidates: &[Candidate],
     record: &Record,
     by: By,
 ) -> Result<(InputOutputModel, Vec<SelectionRow>), FitError> {
-    let tried: Vec<(Result<InputOutputModel, FitError>, Option<f64>)> = candidates
-        .par_iter()
-        .with_max_len(1)
-        .map(|orders| {
-            let model = models::fit(structure, orders, record);
-            let held =
-                (by == By::Holdout && model.is_ok()).then(|| holdout(structure, orders, record)).flatten();
-            (model, held)
-        })
-        .collect();
-    let score = |(model, held): &(Result<InputOutputModel, FitError>, Option<f64>)| -> Option<f64> {
-        let model = model.as_ref().ok()?;
-        match by {
-            By::Bic => Some(model.bic()),
-            By::Aic => Some(model.aic()),
-            By::Holdout => *held,
-        }
-        .filter(|score| !score.is_nan())
-    };
-    let best = tried
+    let ranked = ranked(structure, candidates, record, by)?;
+    let rows = ranked
         .iter()
         .enumerate()
-        .filter_map(|(index, it)| Some((index, score(it)?)))
-        .min_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|(index, _)| index);
-    let rows = candidates
-        .iter()
-        .zip(&tried)
-        .enumerate()
-        .map(|(index, (orders, (model, held)))| {
-            let of = |of: fn(&InputOutputModel) -> f64| model.as_ref().ok().map(of);
-            SelectionRow {
-                method: structure.name().to_owned(),
-                structure: orders.text(structure),
-                parameters: orders.n_parameters(),
-                loss: of(|it| it.loss),
-                fpe: of(InputOutputModel::fpe),
-                aic: of(InputOutputModel::aic),
-                bic: of(InputOutputModel::bic),
-                holdout_rmse: *held,
-                warnings: model.as_ref().map_or(0, |it| it.warnings.len()),
-                chosen: best == Some(index),
-                refused: model.as_ref().err().map_or_else(String::new, ToString::to_string),
-            }
+        .map(|(rank, it)| SelectionRow {
+            method: structure.name().to_owned(),
+            structure: it.candidate.orders.text(structure),
+            parameters: it.candidate.orders.n_parameters(),
+            loss: it.loss,
+            value: it.value.as_ref().ok().copied(),
+            chosen: rank == 0,
+            refused: it.value.as_ref().err().map_or_else(String::new, ToString::to_string),
         })
         .collect();
-    let mut models: Vec<Result<InputOutputModel, FitError>> = tried.into_iter().map(|it| it.0).collect();
-    match best {
-        Some(index) => Ok((models.swap_remove(index)?, rows)),
-        None => {
-            Err(models.into_iter().find_map(Result::err).expect("a candidate that is not best was refused"))
-        }
-    }
+    let best = ranked.into_iter().next().expect("a grid has a candidate");
+    best.value?;
+    Ok((models::fit(structure, &best.candidate.orders, record)?, rows))
 }
 
-fn holdout(structure: Structure, orders: &Orders, record: &Record) -> Option<f64> {
-    use tidegate_core::Model;
-    let n = samples(record);
-    let cut = n * FITTED.0 / FITTED.1;
-    let model = models::fit(structure, orders, &part(record, 0, cut)).ok()?;
-    let held = part(record, cut, n);
-    let course = model.simulate(&matrix(&held.inputs, n - cut), Start::Zero);
-    let predicted: Vec<f64> = course.column(0).iter().copied().collect();
-    Some(rmse(&held.outputs[0].values, &predicted))
+/// The best first, all compared on the same samples.
+fn ranked(
+    structure: Structure,
+    candidates: &[Candidate],
+    record: &Record,
+    by: By,
+) -> Result<Vec<Evaluated>, FitError> {
+    let criterion = by.criterion();
+    let evaluated = if structure == Structure::Arx && by != By::Holdout {
+        selection::evaluate_arx(candidates, record, criterion)?
+    } else {
+        let skip = selection::common_skip(candidates)?;
+        candidates
+            .par_iter()
+            .with_max_len(1)
+            .map(|candidate| selection::evaluate(candidate, record, skip, criterion))
+            .collect()
+    };
+    Ok(selection::rank(evaluated))
 }
 
 #[cfg(test)]
@@ -200,16 +188,18 @@ mod tests {
     use super::*;
     use crate::identification::synthetic::ALL;
 
-    const GRID: Grid = Grid { nk_min: 0, nk_max: 5, order_max: 3, noise_max: 2 };
+    fn grid() -> Grid {
+        Grid { nk: 0..=5, order_max: 3, noise_max: 2 }
+    }
 
     #[test]
     fn the_true_orders_and_delays_are_found() {
         for name in ["ARX(2,2), nk 1", "ARMAX(3,2,1), nk 2, slow", "OE(2,2), nk 1"] {
             let system = ALL.iter().find(|it| it.name == name).expect("it is in the list");
             let record = system.draw(4000, Seed::training(7));
-            let nk = delays(&record, GRID).expect("it fits");
+            let nk = delays(&record, &grid()).expect("it fits");
             assert_eq!(nk, [system.paths[0].nk()], "{name}");
-            let candidates = candidates(system.structure, &nk, GRID);
+            let candidates = candidates(system.structure, &nk, &grid());
             let (model, rows) = choose(system.structure, &candidates, &record, By::Bic).expect("it fits");
             assert_eq!(model.orders, system.orders(), "{name}");
             assert_eq!((rows.len(), rows.iter().filter(|row| row.chosen).count()), (candidates.len(), 1));
@@ -218,15 +208,9 @@ mod tests {
 
     #[test]
     fn every_structure_has_a_grid() {
-        let sizes = [
-            Structure::Ar,
-            Structure::Arx,
-            Structure::Arma,
-            Structure::Armax,
-            Structure::OutputError,
-            Structure::BoxJenkins,
-        ]
-        .map(|structure| candidates(structure, &[1], GRID).len());
+        use Structure::{Ar, Arma, Armax, Arx, BoxJenkins, OutputError};
+        let sizes = [Ar, Arx, Arma, Armax, OutputError, BoxJenkins]
+            .map(|structure| candidates(structure, &[1], &grid()).len());
         assert_eq!(sizes, [3, 9, 6, 18, 9, 16]);
     }
 }

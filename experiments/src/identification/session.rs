@@ -6,6 +6,7 @@ use anyhow::{bail, ensure};
 use serde::Serialize;
 use tidegate_core::Record;
 use tidegate_sysid::residuals::{ResidualReport, Verdict};
+use tidegate_sysid::selection::Candidate;
 use tidegate_sysid::{InputOrders, Orders, Structure};
 
 use super::models;
@@ -173,13 +174,16 @@ pub fn carry_out(
     if record.outputs.len() == 1 {
         let structures: &[Structure] = if record.inputs.is_empty() { &WITHOUT_INPUTS } else { &WITH_INPUTS };
         let nk = match (settings.fixed, record.inputs.is_empty()) {
-            (None, false) => delays(record, settings.grid).map_err(|error| anyhow::anyhow!("{error}"))?,
+            (None, false) => delays(record, &settings.grid).map_err(|error| anyhow::anyhow!("{error}"))?,
             _ => Vec::new(),
         };
         for structure in structures {
             let grid = match settings.fixed {
-                Some(fixed) => vec![fixed.orders(*structure, record.inputs.len())],
-                None => candidates(*structure, &nk, settings.grid),
+                Some(fixed) => vec![Candidate {
+                    structure: *structure,
+                    orders: fixed.orders(*structure, record.inputs.len()),
+                }],
+                None => candidates(*structure, &nk, &settings.grid),
             };
             match choose(*structure, &grid, record, settings.by) {
                 Ok((model, rows)) => {

@@ -315,7 +315,7 @@ fn recorded(inputs: &[Vec<f64>], output: &[f64]) -> Record {
 }
 
 /// A signal of ±1 that keeps each value for `hold` samples.
-pub fn binary(length: usize, hold: usize, rng: &mut impl rand::Rng) -> Vec<f64> {
+fn binary(length: usize, hold: usize, rng: &mut impl rand::Rng) -> Vec<f64> {
     let mut level = 1.0;
     (0..length)
         .map(|t| {
