@@ -2,13 +2,14 @@
 
 use nalgebra::{Complex, DMatrix};
 use tidegate_core::{Fit, Model, Record, Start};
+use tidegate_sysid::data::RecordExt;
 use tidegate_sysid::subspace::{Order, Subspace};
 use tidegate_sysid::{
     Ar, Arma, Armax, Arx, BoxJenkins, FitError, InputOutputModel, Orders, OutputError, StateSpaceModel,
     Structure,
 };
 
-use super::scores::{Identified, matrix, samples};
+use super::scores::{Identified, matrix};
 use super::synthetic::System;
 
 /// Steps after which a response counts as settled, and up to which it is drawn.
@@ -123,7 +124,7 @@ pub fn steps(model: &dyn Model, record: &Record, n: usize) -> Vec<Vec<Vec<f64>>>
 
 /// A model that is not linear must first come to rest at the operating point.
 fn settling(record: &Record) -> usize {
-    200.min(samples(record))
+    200.min(record.n_samples())
 }
 
 fn known_mean(values: &[f64]) -> f64 {
@@ -133,5 +134,5 @@ fn known_mean(values: &[f64]) -> f64 {
 
 /// Free simulation over a record's inputs.
 pub fn simulated(model: &dyn Model, record: &Record) -> DMatrix<f64> {
-    model.simulate(&matrix(&record.inputs, samples(record)), Start::Zero)
+    model.simulate(&matrix(&record.inputs, record.n_samples()), Start::Zero)
 }

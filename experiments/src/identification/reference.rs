@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 use tidegate_core::Record;
+use tidegate_sysid::data::RecordExt;
 
 use super::criterion::Polynomials;
 use super::table::{self, Columns};
@@ -194,8 +195,8 @@ pub fn read(folder: &Path) -> anyhow::Result<Vec<Case>> {
         cases.push(Case {
             data: peer.data.clone(),
             spec: peer.spec.clone(),
-            estimation: part(&whole, 0, peer.n),
-            validation: part(&whole, peer.n, rows),
+            estimation: whole.part(0..peer.n),
+            validation: whole.part(peer.n..rows),
             peers: vec![peer],
         });
     }
@@ -226,17 +227,6 @@ fn record(path: &Path) -> anyhow::Result<Record> {
         bail!("{}: line {}, column `{}` is empty", path.display(), gap.first_line, gap.channel);
     }
     Ok(table.record)
-}
-
-/// Rows `from` to `to` of a record.
-pub fn part(record: &Record, from: usize, to: usize) -> Record {
-    let cut = |channels: &[tidegate_core::Channel]| {
-        channels
-            .iter()
-            .map(|it| tidegate_core::Channel { values: it.values[from..to].to_vec(), ..it.clone() })
-            .collect()
-    };
-    Record { step_seconds: record.step_seconds, inputs: cut(&record.inputs), outputs: cut(&record.outputs) }
 }
 
 #[cfg(test)]

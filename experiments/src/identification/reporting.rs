@@ -4,8 +4,9 @@ use std::path::Path;
 
 use nalgebra::Complex;
 use tidegate_core::Record;
+use tidegate_sysid::data::RecordExt;
 
-use super::scores::{Horizon, Identified, samples};
+use super::scores::{Horizon, Identified};
 use super::session::{CONFIDENCE, LAGS, Session, Settings};
 use crate::figures::identification::{
     Correlations, Course, Cross, Steps, measured_and_predicted, residual_correlations, step_responses,
@@ -169,7 +170,7 @@ fn orders(session: &Session, settings: &Settings) -> Table {
 
 fn figures(report: &mut Report, session: &Session, settings: &Settings) {
     report.heading(2, "Figures");
-    let (data, record) = if samples(&session.validation) > 0 {
+    let (data, record) = if session.validation.n_samples() > 0 {
         ("validation", &session.validation)
     } else {
         ("estimation", &session.estimation)
@@ -289,7 +290,7 @@ fn figures(report: &mut Report, session: &Session, settings: &Settings) {
 
 /// Samples that are drawn: the stretch in which the output moves most.
 fn stretch(record: &Record, output: usize) -> std::ops::Range<usize> {
-    let n = samples(record);
+    let n = record.n_samples();
     if n <= DRAWN {
         return 0..n;
     }
@@ -305,7 +306,7 @@ fn stretch(record: &Record, output: usize) -> std::ops::Range<usize> {
 
 /// What the time axis counts in, and how many seconds that is.
 fn time_unit(record: &Record) -> (&'static str, f64) {
-    let seconds = record.step_seconds * samples(record).min(DRAWN) as f64;
+    let seconds = record.step_seconds * record.n_samples().min(DRAWN) as f64;
     match seconds {
         _ if seconds > 7200.0 => ("hours", 3600.0),
         _ if seconds > 300.0 => ("minutes", 60.0),

@@ -6,6 +6,8 @@ use nalgebra::{Complex, DMatrix};
 use serde::Serialize;
 use tidegate_core::{Channel, Model, Record, Start};
 
+use tidegate_sysid::data::RecordExt;
+
 use super::criterion::{fit_percent, rmse};
 
 /// A model of any kind with what a report says of it.
@@ -71,7 +73,7 @@ impl Identified {
     pub fn course(&self, record: &Record, horizon: Horizon) -> DMatrix<f64> {
         match horizon {
             Horizon::Ahead(steps) => self.model.predict(record, steps),
-            Horizon::Free => self.model.simulate(&matrix(&record.inputs, samples(record)), Start::Zero),
+            Horizon::Free => self.model.simulate(&matrix(&record.inputs, record.n_samples()), Start::Zero),
         }
     }
 
@@ -95,11 +97,6 @@ impl Identified {
         }
         rows
     }
-}
-
-/// Number of samples of a record.
-pub fn samples(record: &Record) -> usize {
-    record.outputs.first().map_or(0, |output| output.values.len())
 }
 
 /// Channels as columns.

@@ -5,11 +5,12 @@ use std::num::NonZeroU32;
 
 use nalgebra::DMatrix;
 use tidegate_core::{Fit, Model, Record, ResponseModel, Scenario, Start};
+use tidegate_sysid::data::RecordExt;
 use tidegate_sysid::queueing_fit::{self, Window};
 use tidegate_sysid::{FitError, HammersteinFit, QueueingModel, QueueingParameters};
 
 use super::models::{STEPS_DRAWN, steps};
-use super::scores::{Identified, samples};
+use super::scores::Identified;
 use crate::report::number;
 
 /// What model and data do not get right by more than sampling, as a share.
@@ -59,7 +60,7 @@ fn queueing(scenario: &Scenario, record: &Record) -> Result<Identified, FitError
     let level = facts.prices.level;
     let slots = f64::from(facts.pools[0].concurrency);
     let (load, ready) = (&record.inputs[0].values, &record.inputs[1].values);
-    let windows = (0..samples(record)).map(|t| Window {
+    let windows = (0..record.n_samples()).map(|t| Window {
         seconds: record.step_seconds,
         requests_per_second: load[t],
         ready: ready[t],
@@ -96,7 +97,7 @@ struct Queue(QueueingModel);
 
 impl Model for Queue {
     fn predict(&self, record: &Record, _ahead: NonZeroU32) -> DMatrix<f64> {
-        let n = samples(record);
+        let n = record.n_samples();
         self.course(n, |t| (record.inputs[0].values[t], record.inputs[1].values[t]))
     }
 

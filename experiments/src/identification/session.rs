@@ -5,13 +5,13 @@ use std::num::NonZeroU32;
 use anyhow::{bail, ensure};
 use serde::Serialize;
 use tidegate_core::Record;
+use tidegate_sysid::data::RecordExt;
 use tidegate_sysid::residuals::{ResidualReport, Verdict};
 use tidegate_sysid::selection::Candidate;
 use tidegate_sysid::{InputOrders, Orders, Structure};
 
 use super::models;
-use super::reference::part;
-use super::scores::{Horizon, Identified, ScoreRow, samples};
+use super::scores::{Horizon, Identified, ScoreRow};
 use super::selection::{By, Grid, SelectionRow, candidates, choose, delays};
 
 /// Lags of the residual tests.
@@ -154,7 +154,7 @@ pub fn carry_out(
     settings: &Settings,
     more: &dyn Fn(&Record) -> Vec<(String, Result<Identified, String>)>,
 ) -> anyhow::Result<Session> {
-    let n = samples(&estimation);
+    let n = estimation.n_samples();
     ensure!(
         n > 2 * LAGS,
         "{n} samples are too few to identify and test anything; at least {} are needed",
@@ -212,7 +212,7 @@ pub fn carry_out(
     }
     for model in &session.identified {
         session.scores.extend(model.scores("estimation", &session.estimation, &settings.horizons));
-        if samples(&session.validation) > 0 {
+        if session.validation.n_samples() > 0 {
             session.scores.extend(model.scores("validation", &session.validation, &settings.horizons));
         }
     }
@@ -279,21 +279,17 @@ fn row(model: &Identified, output: &str, report: &ResidualReport) -> TestRow {
     }
 }
 
-/// The longest part of a record without a gap, and the first sample of it.
-pub fn longest_whole(record: &Record) -> (usize, Record) {
-    let n = samples(record);
-    let channels = || record.inputs.iter().chain(&record.outputs);
-    let mut best = 0..0;
-    let mut start = 0;
-    for t in 0..=n {
-        if t == n || channels().any(|it| it.values[t].is_nan()) {
-            if t - start > best.len() {
-                best = start..t;
-            }
-            start = t + 1;
-        }
-    }
-    (best.start, part(record, best.start, best.end))
+/// The record with gaps of at most `gap_max` samples bridged by straight lines, cut to its longest stretch without a gap; and
+/// where that begins.
+///
+/// # Errors
+/// If channels are not alike, or every sample has a gap.
+pub fn whole(record: &Record, gap_max: usize) -> anyhow::Result<(usize, Record)> {
+    let filled = record.filled(gap_max)?;
+    // Of equals the first.
+    let longest = filled.segments(1).into_iter().rev().max_by_key(std::iter::ExactSizeIterator::len);
+    let longest = longest.ok_or_else(|| anyhow::anyhow!("every row has a gap"))?;
+    Ok((longest.start, filled.part(longest)))
 }
 
 #[cfg(test)]
@@ -321,16 +317,16 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_stretch_without_gaps_is_found() {
+    fn short_gaps_are_bridged_and_the_longest_stretch_is_kept() {
         let nan = f64::NAN;
         let channel =
             |values: &[f64]| Channel { name: "x".into(), unit: "1".into(), values: values.to_vec() };
         let record = Record {
             step_seconds: 1.0,
-            inputs: vec![channel(&[1.0, 2.0, 3.0, 4.0, nan, 6.0])],
-            outputs: vec![channel(&[nan, 2.0, 3.0, 4.0, 5.0, 6.0])],
+            inputs: vec![channel(&[1.0, nan, 3.0, 4.0, nan, nan, 7.0])],
+            outputs: vec![Channel { name: "y".into(), ..channel(&[nan, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]) }],
         };
-        let (first, whole) = longest_whole(&record);
-        assert_eq!((first, whole.outputs[0].values.as_slice()), (1, &[2.0, 3.0, 4.0][..]));
+        let (first, whole) = whole(&record, 1).expect("there is a stretch");
+        assert_eq!((first, whole.inputs[0].values.as_slice()), (1, &[2.0, 3.0, 4.0][..]));
     }
 }
