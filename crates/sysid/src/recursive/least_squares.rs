@@ -3,6 +3,9 @@
 use super::ud::Ud;
 use super::{Forgetting, RecursiveError, Trust, check};
 
+/// Below this share of its prior variance a parameter is known well enough to do without the prior.
+const PRIOR_SHARE: f64 = 0.1;
+
 /// Parameters θ of y(t) = φ(t)ᵀ θ + e(t), learnt sample by sample.
 ///
 /// | symbol | word | shape |
@@ -13,13 +16,13 @@ use super::{Forgetting, RecursiveError, Trust, check};
 /// | λ | forgetting | 1 |
 ///
 /// ε = y − φᵀ θ, K = P φ / (λ + φᵀ P φ), θ ← θ + K ε, P ← (P − K φᵀ P) / λ (Ljung 1999, eq. 11.12), and then
-/// P⁻¹ ← P⁻¹ + (1 − λ) n / p₀ₖ · eₖ eₖᵀ for one parameter k, which takes turns. Over a round of n steps this gives
-/// back the information that was forgotten of the prior diag(p₀)⁻¹, and it moves no parameter, as if each had been
-/// measured to be what it is (regularised least squares of Gunnarsson, Proc. 35th CDC, 1996, with the cost of a
-/// rank-one update). So P⁻¹ stays above diag(p₀)⁻¹ in the mean over a round, and no variance grows beyond
-/// p₀ₖ λ¹⁻ⁿ, however long nothing excites it, while excited directions are forgotten at λ all the time. (Switching the
-/// forgetting off while the trace of P is large would let one input that rests stop the tracking of all others.)
-/// With λ = 1 it is least squares with the prior 1/p₀, exactly.
+/// P⁻¹ ← P⁻¹ + (1 − λ) n / p₀ₖ · eₖ eₖᵀ for one parameter k, which takes turns, if Pₖₖ has come above p₀ₖ/10. Over a
+/// round of n steps this gives back the information that was forgotten of the prior diag(p₀)⁻¹, and it moves no
+/// parameter, as if each had been measured to be what it is (regularised least squares of Gunnarsson, Proc. 35th CDC,
+/// 1996, with the cost of a rank-one update). So no variance grows beyond p₀ₖ λ¹⁻ⁿ, however long nothing excites it,
+/// excited directions are forgotten at λ all the time, and while all is excited it is the textbook's recursion.
+/// (Switching the forgetting off while the trace of P is large would let one input that rests stop the tracking of all
+/// others.) With λ = 1 it is least squares with the prior 1/p₀, exactly.
 #[derive(Clone, Debug)]
 pub struct RecursiveLeastSquares {
     parameters: Vec<f64>,
@@ -79,6 +82,7 @@ impl RecursiveLeastSquares {
     ///
     /// # Panics
     /// If the number of regressors is not that of parameters.
+    #[inline]
     pub fn update(&mut self, regressors: &[f64], y: f64) -> Option<f64> {
         assert_eq!(regressors.len(), self.parameters.len(), "one regressor for each parameter");
         let error = y - self.predict(regressors);
@@ -151,8 +155,10 @@ impl RecursiveLeastSquares {
     pub(super) fn restore_prior(&mut self) {
         let n = self.parameters.len();
         if self.lambda < 1.0 {
-            let information = (1.0 - self.lambda) * n as f64 / self.prior_variances[self.turn];
-            self.covariance.inform(self.turn, information);
+            let prior = self.prior_variances[self.turn];
+            if self.covariance.variance(self.turn) > PRIOR_SHARE * prior {
+                self.covariance.inform(self.turn, (1.0 - self.lambda) * n as f64 / prior);
+            }
             self.turn = if self.turn + 1 == n { 0 } else { self.turn + 1 };
         }
         self.lambda = self.forgetting.after(self.lambda);
