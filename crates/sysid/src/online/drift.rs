@@ -23,7 +23,7 @@ impl Drift {
         Self { square: misfit * misfit, least: misfit * misfit / 4.0, alarm, up: (0.0, 0), down: (0.0, 0) }
     }
 
-    /// Takes a surprise; at an alarm gives for how many surprises the sum has risen, and starts anew.
+    /// Takes a surprise; at an alarm gives how many surprises are surely of the changed kind, and starts anew.
     pub(super) fn push(&mut self, surprise: f64) -> Option<usize> {
         let deviation = self.square.sqrt();
         let z = (surprise / deviation).clamp(-CLIP, CLIP);
@@ -39,7 +39,8 @@ impl Drift {
         self.down = rise(self.down, -z);
         let since = [self.up, self.down].into_iter().filter(|it| it.0 > self.alarm).map(|it| it.1).max()?;
         (self.up, self.down) = ((0.0, 0), (0.0, 0));
-        Some(since)
+        // The sum may have risen by chance before the change: what the sharpest change needs is surely of the new kind.
+        Some(since.min((self.alarm / (CLIP - SLACK)).ceil() as usize))
     }
 }
 
@@ -66,6 +67,6 @@ mod tests {
             }
         };
         assert!(n <= 10, "{n} surprises of 2.5 deviations");
-        assert!(since.abs_diff(n) <= 5, "it began {since} ago, in truth {n}");
+        assert!(since <= n, "it began {since} ago, in truth {n}");
     }
 }
