@@ -17,10 +17,9 @@
 //! where load and replicas moved, and not together. What is not trusted is not adopted: the last trusted model stays,
 //! and [`Status::Held`] says why.
 //!
-//! **Change.** Logarithms of measured over expected mean latency of the queueing fit, standardised by their own running deviation, are
-//! summed in two one-sided CUSUMs [E. S. Page, Biometrika 41 (1954)]. At an alarm the windows before the sum began to
-//! rise are dropped, the prior opens again around what was known, and the fit of what is left is used until it is
-//! trusted.
+//! **Change.** Logarithms of measured over expected mean latency of the queueing fit, standardised by their own running
+//! deviation, go to [`crate::change::ChangeDetector`]. At an alarm all windows but the last few are dropped, the prior
+//! opens again around what was known, and the fit of what is left is used until it is trusted.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -70,14 +69,14 @@ pub struct OnlineParameters {
     pub service_error_max: f64,
     /// Relative error up to which capacity counts as known; it starts at 0.2 from the operator's concurrency.
     pub capacity_error_max: f64,
-    /// Height of the CUSUM, in deviations, at which a change is called.
-    pub alarm: f64,
+    /// Scrapes from one false alarm of the change detector to the next, on average.
+    pub scrapes_between_alarms: f64,
     /// Whether cpu in use is the share of slots in use: true where requests do nothing but compute.
     pub cpu_is_busy_share: bool,
 }
 
 impl OnlineParameters {
-    /// Two hours of memory, blocks of 96 windows, an alarm once in some months of noise.
+    /// Two hours of memory, blocks of 96 windows, a false alarm in half a year of scrapes each 15 s.
     pub fn new(kind: Kind) -> Self {
         Self {
             kind,
@@ -87,7 +86,7 @@ impl OnlineParameters {
             misfit: 0.04,
             service_error_max: 0.1,
             capacity_error_max: 0.25,
-            alarm: 10.0,
+            scrapes_between_alarms: 1e6,
             cpu_is_busy_share: false,
         }
     }
@@ -252,7 +251,7 @@ impl Online {
             queueing,
             facts_prior,
             status: Status::Prior(Doubt::FewWindows),
-            drift: Drift::new(parameters.misfit, parameters.alarm),
+            drift: Drift::new(parameters.misfit, parameters.scrapes_between_alarms),
             p95_over_mean_ln: None,
             watches: false,
             queue: QueueState::default(),
@@ -644,7 +643,7 @@ impl Online {
         self.windows.clear();
     }
 
-    /// A change was called, and began `since` windows ago.
+    /// A change was called, and the last `since` windows are of the new kind.
     fn changed(&mut self, since: usize) {
         self.n_alarms += 1;
         let old = self.windows.len().saturating_sub(since);
