@@ -132,7 +132,7 @@ fn response(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("response");
     group.sample_size(20);
     group.bench_function("table 60 x 100, queueing", |bencher| {
-        bencher.iter(|| fill(black_box(&model), &mut table))
+        bencher.iter(|| fill(black_box(&model), &mut table));
     });
     group.finish();
 }

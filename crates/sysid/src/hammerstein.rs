@@ -85,7 +85,7 @@ impl HammersteinFit {
     /// `TooShort` with fewer than three samples a parameter, `Diverged` where no finite criterion is found.
     pub fn fit_samples(
         &self,
-        samples: impl Iterator<Item = Sample> + Clone,
+        samples: &(impl Iterator<Item = Sample> + Clone),
         step_seconds: f64,
         start: Option<&HammersteinModel>,
     ) -> Result<HammersteinModel, FitError> {
@@ -105,13 +105,13 @@ impl HammersteinFit {
         for i in N_CURVE..n_parameters {
             prior.precision[(i, i)] = DYNAMICS_DEVIATION.powi(-2);
         }
-        let first = self.static_start(&prior, samples.clone(), step_seconds).ok_or_else(diverged)?;
+        let first = self.static_start(&prior, samples, step_seconds).ok_or_else(diverged)?;
         let last = start.map(|it| it.parameters.as_slice()).filter(|it| it.len() == n_parameters);
         // Curve and dynamics have valleys of their own: the last estimate alone may sit in the wrong one.
         let (scale, minimum) = [Some(first.as_slice()), last]
             .into_iter()
             .flatten()
-            .filter_map(|theta| self.search(theta, &prior, samples.clone(), step_seconds))
+            .filter_map(|theta| self.search(theta, &prior, samples, step_seconds))
             .min_by(|a, b| a.0.total_cmp(&b.0))
             .ok_or_else(diverged)?;
         let theta = minimum.parameters.as_slice();
@@ -129,7 +129,7 @@ impl HammersteinFit {
     fn static_start(
         &self,
         prior: &Prior,
-        samples: impl Iterator<Item = Sample> + Clone,
+        samples: &(impl Iterator<Item = Sample> + Clone),
         step_seconds: f64,
     ) -> Option<Vec<f64>> {
         let prior = Prior {
@@ -156,7 +156,7 @@ impl HammersteinFit {
         &self,
         theta: &[f64],
         prior: &Prior,
-        samples: impl Iterator<Item = Sample> + Clone,
+        samples: &(impl Iterator<Item = Sample> + Clone),
         step_seconds: f64,
     ) -> Option<(f64, Minimum)> {
         let weight: f64 =
@@ -267,7 +267,7 @@ impl Fit for HammersteinFit {
             latency_mean_seconds: record.outputs[0].values[t],
             weight: 1.0,
         });
-        self.fit_samples(samples, record.step_seconds, None)
+        self.fit_samples(&samples, record.step_seconds, None)
     }
 }
 

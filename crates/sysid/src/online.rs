@@ -493,7 +493,7 @@ impl Online {
         self.since_fit = 0;
         let start = *self.queueing.model.parameters();
         let doubt = match queueing_fit::fit(
-            self.windows.iter().copied(),
+            &self.windows.iter().copied(),
             &self.block_prior,
             &start,
             self.parameters.misfit,
@@ -575,7 +575,7 @@ impl Online {
             let (level, slots_per_replica) = (self.level, self.slots_per_replica);
             let start = if let LoopModel::Hammerstein(model) = &self.model { Some(model) } else { None };
             HammersteinFit { na: 1, nb: 1, nc: 1, slots_per_replica, level }
-                .fit_samples(samples, step_seconds, start)
+                .fit_samples(&samples, step_seconds, start)
                 .map(|it| LoopModel::Hammerstein(it.with_scv(scv)))
         } else {
             let start = if let LoopModel::Armax(model) = &self.model { Some(model) } else { None };

@@ -296,7 +296,7 @@ pub fn prior(bound_seconds: f64, slots_per_replica: f64) -> Prior {
 /// # Errors
 /// `TooShort` without a window that says anything; `Diverged` where no finite criterion is found.
 pub fn fit(
-    windows: impl Iterator<Item = Window> + Clone,
+    windows: &(impl Iterator<Item = Window> + Clone),
     prior: &Prior,
     start: &QueueingParameters,
     misfit: f64,
