@@ -131,7 +131,9 @@ fn response(criterion: &mut Criterion) {
     let model = truth();
     let mut group = criterion.benchmark_group("response");
     group.sample_size(20);
-    group.bench_function("table 60 x 100, queueing", |bencher| bencher.iter(|| fill(black_box(&model), &mut table)));
+    group.bench_function("table 60 x 100, queueing", |bencher| {
+        bencher.iter(|| fill(black_box(&model), &mut table));
+    });
     group.finish();
 }
 

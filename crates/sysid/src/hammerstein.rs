@@ -67,6 +67,9 @@ pub struct Sample {
     pub weight: f64,
 }
 
+/// Coefficients of stable polynomials of low order are rarely larger; where the data do not tell A from C, both are 1.
+const DYNAMICS_DEVIATION: f64 = 0.5;
+
 /// Parameters of the curve.
 const N_CURVE: usize = 3;
 
@@ -82,7 +85,7 @@ impl HammersteinFit {
     /// `TooShort` with fewer than three samples a parameter, `Diverged` where no finite criterion is found.
     pub fn fit_samples(
         &self,
-        samples: impl Iterator<Item = Sample> + Clone,
+        samples: &(impl Iterator<Item = Sample> + Clone),
         step_seconds: f64,
         start: Option<&HammersteinModel>,
     ) -> Result<HammersteinModel, FitError> {
@@ -99,50 +102,18 @@ impl HammersteinFit {
             prior.mean[i] = known.mean[i];
             prior.precision[(i, i)] = known.precision[(i, i)];
         }
-        // Deviations of the logarithms are what says how good a static curve is: they need no scale.
-        let theta = match start.filter(|it| it.parameters.len() == n_parameters) {
-            Some(start) => start.parameters.clone(),
-            None => {
-                let mut static_prior = Prior::flat(N_CURVE);
-                static_prior.mean.copy_from(&prior.mean.rows(0, N_CURVE));
-                static_prior.precision.copy_from(&prior.precision.view((0, 0), (N_CURVE, N_CURVE)));
-                let first = static_prior.mean.clone();
-                let curve = minimise(first.as_slice(), &static_prior, Search::default(), |theta, into| {
-                    let Some(curve) = self.curve(theta, step_seconds) else { return false };
-                    for sample in samples.clone() {
-                        if sample.latency_mean_seconds > 0.0 {
-                            let ratio = sample.latency_mean_seconds
-                                / at(&curve, sample.requests_per_second, sample.ready);
-                            into.push(sample.weight.sqrt() * ratio.ln() / 0.1);
-                        }
-                    }
-                    true
-                })
-                .ok_or_else(diverged)?;
-                let mut theta = vec![0.0; n_parameters];
-                theta[..N_CURVE].copy_from_slice(curve.parameters.as_slice());
-                theta
-            }
-        };
-        // The scale of the errors is not known before: a first search in the scale of where it starts, a second one in
-        // the scale that this found.
-        let mut scale = self.deviation(&theta, samples.clone(), step_seconds).ok_or_else(diverged)?;
-        let mut minimum = Minimum {
-            parameters: nalgebra::DVector::from_vec(theta),
-            covariance: DMatrix::zeros(0, 0),
-            loss: 0.0,
-            n_residuals: 0,
-        };
-        for _ in 0..2 {
-            let first = minimum.parameters.clone();
-            minimum = minimise(first.as_slice(), &prior, Search::default(), |theta, into| {
-                self.errors(theta, samples.clone(), step_seconds, |weight, error| {
-                    into.push(weight * error / scale)
-                })
-            })
-            .ok_or_else(diverged)?;
-            scale *= (minimum.loss / minimum.n_residuals as f64).sqrt().max(1e-6);
+        for i in N_CURVE..n_parameters {
+            prior.precision[(i, i)] = DYNAMICS_DEVIATION.powi(-2);
         }
+        let first = self.static_start(&prior, samples, step_seconds).ok_or_else(diverged)?;
+        let last = start.map(|it| it.parameters.as_slice()).filter(|it| it.len() == n_parameters);
+        // Curve and dynamics have valleys of their own: the last estimate alone may sit in the wrong one.
+        let (scale, minimum) = [Some(first.as_slice()), last]
+            .into_iter()
+            .flatten()
+            .filter_map(|theta| self.search(theta, &prior, samples, step_seconds))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .ok_or_else(diverged)?;
         let theta = minimum.parameters.as_slice();
         Ok(HammersteinModel {
             curve: self.curve(theta, step_seconds).ok_or_else(diverged)?,
@@ -152,6 +123,55 @@ impl HammersteinFit {
             deviation_seconds: scale,
             parameters: theta.to_vec(),
         })
+    }
+
+    /// The best curve without dynamics, by logarithms: they need no scale.
+    fn static_start(
+        &self,
+        prior: &Prior,
+        samples: &(impl Iterator<Item = Sample> + Clone),
+        step_seconds: f64,
+    ) -> Option<Vec<f64>> {
+        let prior = Prior {
+            mean: prior.mean.rows(0, N_CURVE).into_owned(),
+            precision: prior.precision.view((0, 0), (N_CURVE, N_CURVE)).into_owned(),
+        };
+        let curve = minimise(prior.mean.as_slice(), &prior, Search::default(), |theta, into| {
+            let Some(curve) = self.curve(theta, step_seconds) else { return false };
+            for sample in samples.clone().filter(|it| it.latency_mean_seconds > 0.0) {
+                let ratio =
+                    sample.latency_mean_seconds / at(&curve, sample.requests_per_second, sample.ready);
+                into.push(sample.weight.sqrt() * ratio.ln() / 0.1);
+            }
+            true
+        })?;
+        let mut theta = vec![0.0; self.n_parameters()];
+        theta[..N_CURVE].copy_from_slice(curve.parameters.as_slice());
+        Some(theta)
+    }
+
+    /// Searches twice, since the scale of the errors is not known before: in the scale of where it starts, then in the
+    /// scale that this found. Gives the last scale too.
+    fn search(
+        &self,
+        theta: &[f64],
+        prior: &Prior,
+        samples: &(impl Iterator<Item = Sample> + Clone),
+        step_seconds: f64,
+    ) -> Option<(f64, Minimum)> {
+        let weight: f64 =
+            samples.clone().filter(|it| it.latency_mean_seconds.is_finite()).map(|it| it.weight).sum();
+        let go = |theta: &[f64], scale: f64| {
+            minimise(theta, prior, Search::default(), |theta, into| {
+                let push = |weight: f64, error: f64| into.push(weight * error / scale);
+                self.errors(theta, samples.clone(), step_seconds, push)
+            })
+        };
+        let scale = self.deviation(theta, samples.clone(), step_seconds)?;
+        let rough = go(theta, scale)?;
+        let scale = scale * (rough.loss / weight).sqrt().max(1e-6);
+        let minimum = go(rough.parameters.as_slice(), scale)?;
+        Some((scale * (minimum.loss / weight).sqrt(), minimum))
     }
 
     fn curve(&self, theta: &[f64], step_seconds: f64) -> Option<QueueingModel> {
@@ -247,7 +267,7 @@ impl Fit for HammersteinFit {
             latency_mean_seconds: record.outputs[0].values[t],
             weight: 1.0,
         });
-        self.fit_samples(samples, record.step_seconds, None)
+        self.fit_samples(&samples, record.step_seconds, None)
     }
 }
 

@@ -34,7 +34,7 @@ impl Prior {
 pub struct Minimum {
     /// θ.
     pub parameters: DVector<f64>,
-    /// (JᵀWJ + P)⁻¹ there.
+    /// `(JᵀWJ + P)⁻¹` there.
     pub covariance: DMatrix<f64>,
     /// Σ ρ(rᵢ) alone.
     pub loss: f64,

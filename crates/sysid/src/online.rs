@@ -17,10 +17,9 @@
 //! where load and replicas moved, and not together. What is not trusted is not adopted: the last trusted model stays,
 //! and [`Status::Held`] says why.
 //!
-//! **Change.** Logarithms of measured over expected mean latency, standardised by their own running deviation, are
-//! summed in two one-sided CUSUMs [E. S. Page, Biometrika 41 (1954)]. At an alarm the windows before the sum began to
-//! rise are dropped, the prior opens again around what was known, and the fit of what is left is used until it is
-//! trusted.
+//! **Change.** Logarithms of measured over expected mean latency of the queueing fit, standardised by their own running
+//! deviation, go to [`crate::change::ChangeDetector`]. At an alarm all windows but the last few are dropped, the prior
+//! opens again around what was known, and the fit of what is left is used until it is trusted.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -29,10 +28,11 @@ use std::num::NonZeroU32;
 use tidegate_core::{Observation, OperatorFacts, ResponseModel, Scrape, ServiceLevel};
 
 use crate::armax_response::ArmaxResponseFit;
+use crate::dynamics::Past;
 use crate::hammerstein::{HammersteinFit, Sample};
 use crate::levenberg::Prior;
 use crate::loop_model::{LoopModel, LoopState};
-use crate::mean_response::scv_of_p95;
+use crate::mean_response::{MeanResponse, scv_of_p95};
 use crate::queueing_fit::{self, QueueState, QueueingFit, QueueingModel, QueueingParameters, Window};
 
 mod drift;
@@ -69,14 +69,14 @@ pub struct OnlineParameters {
     pub service_error_max: f64,
     /// Relative error up to which capacity counts as known; it starts at 0.2 from the operator's concurrency.
     pub capacity_error_max: f64,
-    /// Height of the CUSUM, in deviations, at which a change is called.
-    pub alarm: f64,
+    /// Scrapes from one false alarm of the change detector to the next, on average.
+    pub scrapes_between_alarms: f64,
     /// Whether cpu in use is the share of slots in use: true where requests do nothing but compute.
     pub cpu_is_busy_share: bool,
 }
 
 impl OnlineParameters {
-    /// Two hours of memory, blocks of 96 windows, an alarm once in some months of noise.
+    /// Two hours of memory, blocks of 96 windows, a false alarm in half a year of scrapes each 15 s.
     pub fn new(kind: Kind) -> Self {
         Self {
             kind,
@@ -86,7 +86,7 @@ impl OnlineParameters {
             misfit: 0.04,
             service_error_max: 0.1,
             capacity_error_max: 0.25,
-            alarm: 10.0,
+            scrapes_between_alarms: 1e6,
             cpu_is_busy_share: false,
         }
     }
@@ -120,6 +120,8 @@ pub enum Doubt {
     ReadyConstant(f64),
     /// Load and replicas moved together: this correlation.
     Together(f64),
+    /// Its mean latency at the middle of the data is this many times that of the queueing fit.
+    Disagrees(f64),
     /// No finite fit was found.
     NoFit,
 }
@@ -133,6 +135,7 @@ impl fmt::Display for Doubt {
             Self::LoadConstant(cv) => write!(f, "the load moved by {cv:.3} of its mean only"),
             Self::ReadyConstant(cv) => write!(f, "the replicas moved by {cv:.3} of their mean only"),
             Self::Together(r) => write!(f, "load and replicas moved together, correlation {r:.2}"),
+            Self::Disagrees(ratio) => write!(f, "its latency is {ratio:.2} times that of the queueing fit"),
             Self::NoFit => write!(f, "no finite fit was found"),
         }
     }
@@ -166,11 +169,14 @@ pub struct Online {
     drift: Drift,
     p95_over_mean_ln: Option<f64>,
 
+    /// Whether the last queueing fit was trusted, so that surprises mean something.
+    watches: bool,
     /// At the end of the last window.
-    state: LoopState,
+    queue: QueueState,
+    past: Past,
     state_seconds: f64,
-    /// The same brought forward to the last look.
-    state_now: LoopState,
+    /// The queue brought forward to the last look.
+    queue_now: QueueState,
     requests_per_second: f64,
     queue_length: Option<f64>,
     n_alarms: u32,
@@ -180,11 +186,20 @@ pub struct Online {
 #[derive(Clone, Copy, Debug, Default)]
 struct Pending {
     n: usize,
+    /// Those with a rate.
+    known: usize,
     load: f64,
     ready: f64,
     latency: f64,
     requests: f64,
 }
+
+/// Before the first.
+const NO_SAMPLE: Sample =
+    Sample { requests_per_second: 0.0, ready: 1.0, latency_mean_seconds: f64::NAN, weight: 0.0 };
+
+/// Two models of one service that are further apart in the middle of their data than this are not both right.
+const DISAGREEMENT_MAX: f64 = 1.5;
 
 /// Windows that a trusted fit needs at least, and up to which each window is followed by a fit.
 const WINDOWS_MIN: usize = 8;
@@ -236,11 +251,13 @@ impl Online {
             queueing,
             facts_prior,
             status: Status::Prior(Doubt::FewWindows),
-            drift: Drift::new(parameters.misfit, parameters.alarm),
+            drift: Drift::new(parameters.misfit, parameters.scrapes_between_alarms),
             p95_over_mean_ln: None,
-            state: LoopState::Queue(QueueState::default()),
+            watches: false,
+            queue: QueueState::default(),
+            past: Past::default(),
             state_seconds: 0.0,
-            state_now: LoopState::Queue(QueueState::default()),
+            queue_now: QueueState::default(),
             requests_per_second: 0.0,
             queue_length: None,
             n_alarms: 0,
@@ -260,12 +277,11 @@ impl Online {
             self.take(scrape);
         }
         let late = observation.now_seconds - self.state_seconds;
-        self.state_now = match (&self.model, self.state) {
-            (LoopModel::Queueing(model), LoopState::Queue(queue)) if late > 0.0 => {
-                let (ready, _) = self.history.mean(self.state_seconds, observation.now_seconds);
-                LoopState::Queue(model.flow(queue, self.requests_per_second, ready, late).after)
-            }
-            _ => self.state,
+        let (ready, _) = self.history.mean(self.state_seconds, observation.now_seconds);
+        self.queue_now = if late > 0.0 {
+            self.queueing.model.flow(self.queue, self.requests_per_second, ready, late).after
+        } else {
+            self.queue
         };
     }
 
@@ -276,7 +292,10 @@ impl Online {
 
     /// Its state at the last look; for mean models at the end of the last full tick that was seen.
     pub fn state(&self) -> LoopState {
-        self.state_now
+        match self.model {
+            LoopModel::Queueing(_) => LoopState::Queue(self.queue_now),
+            LoopModel::Hammerstein(_) | LoopModel::Armax(_) => LoopState::Past(self.past),
+        }
     }
 
     /// How far it is to be trusted.
@@ -360,11 +379,13 @@ impl Online {
             queue_before,
             weight: if moved { 0.25 } else { 1.0 },
         };
-        let surprise = self.step(&window);
         self.state_seconds = scrape.at_seconds;
         if load.is_none() {
+            // The load of the last scrape with the replicas of this one would be a state that never was.
+            self.gap();
             return;
         }
+        let surprise = self.step(&window);
         if let (Some(mean), Some(p95)) = (window.latency_mean_seconds, window.latency_quantiles_seconds[1]) {
             let ratio = (p95 / mean).ln();
             let before = self.p95_over_mean_ln.unwrap_or(ratio);
@@ -374,11 +395,10 @@ impl Online {
         self.seen += 1;
         self.since_fit += 1;
         // Before a fit is trusted its surprises are its own.
-        let trusted = matches!(self.status, Status::Trusted | Status::Held(_));
-        if let Some(surprise) = surprise.filter(|_| trusted && !moved) {
-            if let Some(since) = self.drift.push(surprise) {
-                self.changed(since);
-            }
+        if let Some(surprise) = surprise.filter(|_| self.watches && !moved)
+            && let Some(since) = self.drift.push(surprise)
+        {
+            self.changed(since);
         }
         if self.seen <= WINDOWS_MIN || self.since_fit >= self.parameters.refit_windows {
             self.refit();
@@ -388,70 +408,78 @@ impl Online {
         }
     }
 
-    /// Carries the state over a window, and gives the logarithm of measured over expected mean latency.
+    /// Carries the states over a window, and gives the logarithm of measured over expected mean latency.
+    ///
+    /// The queueing fit is what is surprised, also where another model is in use: its surprises are independent from
+    /// scrape to scrape where a linear model's misfit comes and goes with the load.
     fn step(&mut self, window: &Window) -> Option<f64> {
         let Window { requests_per_second: load, ready, seconds, .. } = *window;
-        if let LoopModel::Queueing(model) = &self.model {
-            let before = match (window.queue_before, self.state) {
-                (Some(queue), _) => model.state_of(queue, load, ready),
-                (None, LoopState::Queue(queue)) => queue,
-                (None, LoopState::Past(_)) => model.rest(load, ready),
-            };
-            let flow = model.flow(before, load, ready, seconds);
-            self.state = LoopState::Queue(
-                self.queue_length.map_or(flow.after, |queue| model.state_of(queue, load, ready)),
-            );
-            self.sample(window);
-            let behind = flow.time.backlog;
-            // Near saturation and behind a backlog latency is mostly chance and history: it says nothing of a change.
-            let steady = behind.share * behind.first_seconds.max(behind.last_seconds) < 0.05 * seconds
-                && flow.utilization < 0.95;
-            let measured = window.latency_mean_seconds.filter(|it| steady && *it > 0.0)?;
-            return Some((measured / flow.time.mean_seconds()).ln());
+        let model = &self.queueing.model;
+        let before = window.queue_before.map_or(self.queue, |queue| model.state_of(queue, load, ready));
+        let flow = model.flow(before, load, ready, seconds);
+        self.queue = self.queue_length.map_or(flow.after, |queue| model.state_of(queue, load, ready));
+        if let Some(sample) = self.sample(window)
+            && let Some(model) = self.model.mean_response()
+        {
+            self.past = carry(model, &self.past, &sample);
         }
-        let sample = self.sample(window)?;
-        let model = self.model.mean_response()?;
-        let past = match self.state {
-            LoopState::Past(past) => past,
-            LoopState::Queue(_) => model.rest(sample.requests_per_second, sample.ready),
-        };
-        let (time, free) = model.respond(&past, sample.requests_per_second, sample.ready);
-        if !sample.latency_mean_seconds.is_finite() {
-            self.state = LoopState::Past(free);
-            return None;
+        let behind = flow.time.backlog;
+        // Near saturation and behind a backlog latency is mostly chance and history: it says nothing of a change.
+        let steady = behind.share * behind.first_seconds.max(behind.last_seconds) < 0.05 * seconds
+            && flow.utilization < 0.95;
+        let measured = window.latency_mean_seconds.filter(|it| steady && *it > 0.0)?;
+        Some((measured / flow.time.mean_seconds()).ln())
+    }
+
+    /// Carries the states over a window without a rate: the queue is what was measured, if it was, and the sample of the
+    /// mean models goes on without it.
+    fn gap(&mut self) {
+        if let Some(queue) = self.queue_length {
+            self.queue = QueueState { backlog: (queue - self.queue.waiting).max(0.0), ..self.queue };
         }
-        let next =
-            model.measured(&past, sample.requests_per_second, sample.ready, sample.latency_mean_seconds);
-        self.state = LoopState::Past(next);
-        Some((sample.latency_mean_seconds / time.mean_seconds()).ln()).filter(|it| it.is_finite())
+        self.pending.n += 1;
+        if let Some(sample) = self.full_sample()
+            && let Some(model) = self.model.mean_response()
+        {
+            self.past = carry(model, &self.past, &sample);
+        }
     }
 
     /// Adds the window to the sample under way; gives the sample where that made it full.
     fn sample(&mut self, window: &Window) -> Option<Sample> {
         let pending = &mut self.pending;
         pending.n += 1;
+        pending.known += 1;
         pending.load += window.requests_per_second;
         pending.ready += window.ready;
         if let Some(latency) = window.latency_mean_seconds {
             pending.latency += latency * window.requests_per_second;
             pending.requests += window.requests_per_second;
         }
+        self.full_sample()
+    }
+
+    /// The sample under way if it is full.
+    fn full_sample(&mut self) -> Option<Sample> {
+        let pending = self.pending;
         if pending.n < self.scrapes_per_sample {
             return None;
         }
-        let n = pending.n as f64;
-        let sample = Sample {
-            requests_per_second: pending.load / n,
-            ready: pending.ready / n,
-            // A gap where nobody was served.
-            latency_mean_seconds: if pending.requests > 0.0 {
-                pending.latency / pending.requests
-            } else {
-                f64::NAN
-            },
-            weight: 1.0,
+        self.pending = Pending::default();
+        let known = pending.known as f64;
+        // Of a sample without a rate the one before is repeated; a latency is a gap where nobody was served.
+        let gap = Sample { latency_mean_seconds: f64::NAN, ..*self.samples.back().unwrap_or(&NO_SAMPLE) };
+        let sample = if pending.known == 0 {
+            gap
+        } else {
+            let served = pending.requests > 0.0;
+            Sample {
+                requests_per_second: pending.load / known,
+                ready: pending.ready / known,
+                latency_mean_seconds: if served { pending.latency / pending.requests } else { f64::NAN },
+                weight: 1.0,
+            }
         };
-        *pending = Pending::default();
         if self.parameters.kind != Kind::Queueing {
             if self.samples.len() >= self.parameters.windows_max {
                 self.samples.pop_front();
@@ -465,7 +493,7 @@ impl Online {
         self.since_fit = 0;
         let start = *self.queueing.model.parameters();
         let doubt = match queueing_fit::fit(
-            self.windows.iter().copied(),
+            &self.windows.iter().copied(),
             &self.block_prior,
             &start,
             self.parameters.misfit,
@@ -478,6 +506,7 @@ impl Online {
             }
             Err(_) => Some(Doubt::NoFit),
         };
+        self.watches = doubt.is_none();
         let doubt = match self.parameters.kind {
             Kind::Queueing => {
                 let untrusted = matches!(self.status, Status::Prior(_) | Status::Changed(_));
@@ -546,7 +575,7 @@ impl Online {
             let (level, slots_per_replica) = (self.level, self.slots_per_replica);
             let start = if let LoopModel::Hammerstein(model) = &self.model { Some(model) } else { None };
             HammersteinFit { na: 1, nb: 1, nc: 1, slots_per_replica, level }
-                .fit_samples(samples, step_seconds, start)
+                .fit_samples(&samples, step_seconds, start)
                 .map(|it| LoopModel::Hammerstein(it.with_scv(scv)))
         } else {
             let start = if let LoopModel::Armax(model) = &self.model { Some(model) } else { None };
@@ -555,18 +584,18 @@ impl Online {
                 .map(|it| LoopModel::Armax(it.with_scv(scv)))
         };
         let Ok(model) = fitted else { return Some(Doubt::NoFit) };
+        let load = self.samples.iter().map(|it| it.requests_per_second).sum::<f64>() / n as f64;
+        let ready = self.samples.iter().map(|it| it.ready).sum::<f64>() / n as f64;
+        let ratio =
+            rest_mean_seconds(&model, load, ready) / rest_mean_seconds(&self.queueing.model, load, ready);
+        if !(1.0 / DISAGREEMENT_MAX..DISAGREEMENT_MAX).contains(&ratio) {
+            return Some(Doubt::Disagrees(ratio));
+        }
         if let Some(model) = model.mean_response() {
             // The state is that of the new parameters: the samples are gone through again.
             let first = self.samples[0];
-            let mut past = model.rest(first.requests_per_second, first.ready);
-            for it in &self.samples {
-                past = if it.latency_mean_seconds.is_finite() {
-                    model.measured(&past, it.requests_per_second, it.ready, it.latency_mean_seconds)
-                } else {
-                    model.respond(&past, it.requests_per_second, it.ready).1
-                };
-            }
-            self.state = LoopState::Past(past);
+            let rest = model.rest(first.requests_per_second, first.ready);
+            self.past = self.samples.iter().fold(rest, |past, sample| carry(model, &past, sample));
         }
         self.model = model;
         None
@@ -614,23 +643,36 @@ impl Online {
         self.windows.clear();
     }
 
-    /// A change was called, and began `since` surprises ago.
+    /// A change was called, and the last `since` windows are of the new kind.
     fn changed(&mut self, since: usize) {
         self.n_alarms += 1;
-        let (windows, samples) = match self.parameters.kind {
-            Kind::Queueing => (since, 0),
-            Kind::Hammerstein | Kind::Armax => (since * self.scrapes_per_sample, since),
-        };
-        let old = self.windows.len().saturating_sub(windows);
+        let old = self.windows.len().saturating_sub(since);
         self.windows.drain(..old);
+        let samples = since.div_ceil(self.scrapes_per_sample);
         let old_samples = self.samples.len().saturating_sub(samples);
         self.samples.drain(..old_samples);
         self.seen = self.windows.len();
         self.block_prior.precision.copy_from(&self.facts_prior.precision);
         self.block_prior.mean.copy_from_slice(&self.queueing.model.parameters().logarithms());
         self.status = Status::Changed(Doubt::FewWindows);
+        self.watches = false;
         self.since_fit = self.parameters.refit_windows;
     }
+}
+
+/// The past after a sample, by its measured mean where there is one.
+fn carry(model: &dyn MeanResponse, past: &Past, sample: &Sample) -> Past {
+    let Sample { requests_per_second, ready, latency_mean_seconds, .. } = *sample;
+    if latency_mean_seconds.is_finite() {
+        model.measured(past, requests_per_second, ready, latency_mean_seconds)
+    } else {
+        model.respond(past, requests_per_second, ready).1
+    }
+}
+
+/// Mean latency at rest.
+fn rest_mean_seconds<M: ResponseModel>(model: &M, requests_per_second: f64, ready: f64) -> f64 {
+    model.latency_mean_seconds(&model.rest(requests_per_second, ready), requests_per_second, ready)
 }
 
 /// What a sensor gives, where it is a number that can be one.

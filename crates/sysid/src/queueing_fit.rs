@@ -296,7 +296,7 @@ pub fn prior(bound_seconds: f64, slots_per_replica: f64) -> Prior {
 /// # Errors
 /// `TooShort` without a window that says anything; `Diverged` where no finite criterion is found.
 pub fn fit(
-    windows: impl Iterator<Item = Window> + Clone,
+    windows: &(impl Iterator<Item = Window> + Clone),
     prior: &Prior,
     start: &QueueingParameters,
     misfit: f64,
@@ -304,73 +304,108 @@ pub fn fit(
     level: ServiceLevel,
 ) -> Result<QueueingFit, FitError> {
     let what = "a queueing model";
-    let found = minimise(&start.logarithms(), prior, Search::default(), |theta, into| {
-        // Beyond these a service is no service; the search steps back.
-        if theta.iter().any(|it| it.abs() > 30.0) {
-            return false;
+    let mut model = QueueingModel::new(*start, tick_seconds, level);
+    let mut found = None;
+    // The deviations are those of the model that the search starts from, and then once more of what it found: were
+    // they those of the model on trial, one near saturation would excuse itself.
+    for _ in 0..2 {
+        let deviations: Vec<Deviations> =
+            windows.clone().map(|window| Deviations::of(&model, &window, misfit)).collect();
+        let minimum = minimise(&model.parameters.logarithms(), prior, Search::default(), |theta, into| {
+            // Beyond these a service is no service; the search steps back.
+            if theta.iter().any(|it| it.abs() > 30.0) {
+                return false;
+            }
+            let model = QueueingModel::new(QueueingParameters::from_logarithms(theta), tick_seconds, level);
+            for (window, deviations) in windows.clone().zip(&deviations) {
+                residuals(&model, &window, deviations, |r| into.push(r));
+            }
+            true
+        })
+        .ok_or_else(|| FitError::Diverged { what: what.into() })?;
+        if minimum.n_residuals == 0 {
+            return Err(FitError::TooShort { found: 0, what: what.into(), needed: 1 });
         }
-        let model = QueueingModel::new(QueueingParameters::from_logarithms(theta), tick_seconds, level);
-        windows.clone().for_each(|window| residuals(&model, &window, misfit, |r| into.push(r)));
-        true
-    });
-    let Minimum { parameters, covariance, loss, n_residuals } =
-        found.ok_or_else(|| FitError::Diverged { what: what.into() })?;
-    if n_residuals == 0 {
-        return Err(FitError::TooShort { found: 0, what: what.into(), needed: 1 });
+        let parameters = QueueingParameters::from_logarithms(minimum.parameters.as_slice());
+        model = QueueingModel::new(parameters, tick_seconds, level);
+        found = Some(minimum);
     }
-    let parameters = QueueingParameters::from_logarithms(parameters.as_slice());
-    Ok(QueueingFit {
-        model: QueueingModel::new(parameters, tick_seconds, level),
-        covariance,
-        loss: loss / n_residuals as f64,
-    })
+    let Minimum { covariance, loss, n_residuals, .. } = found.expect("the loop was gone through");
+    Ok(QueueingFit { model, covariance, loss: loss / n_residuals as f64 })
+}
+
+/// Standard deviations of logarithms of what is measured in a window.
+#[derive(Clone, Copy, Debug)]
+struct Deviations {
+    /// Of a mean.
+    mean: f64,
+    /// Of the share beyond each of [`QUANTILES`].
+    beyond: [f64; 3],
+}
+
+impl Deviations {
+    fn of(model: &QueueingModel, window: &Window, misfit: f64) -> Self {
+        let requests = (window.requests_per_second * window.seconds).max(1.0);
+        let flow = model.window(window);
+        let mean = flow.time.mean_seconds();
+        let wait = flow.time.delay_probability / flow.time.decay_per_second / mean;
+        // Waits of neighbours are alike for about the relaxation time of the queue: that many fewer count.
+        let spare = (1.0 - flow.utilization).max(1e-3);
+        let relaxation_seconds = (flow.time.decay_per_second * spare).recip();
+        let wander = (2.0 * relaxation_seconds / window.seconds).min(1.0) * wait * wait;
+        // An error of the measured load moves the wait by 1/(1 − u) of itself, and more often up than down.
+        let by_load = misfit * wait * flow.utilization / spare;
+        let common = wander + misfit * misfit + by_load * by_load;
+        let beyond = QUANTILES.map(|p| {
+            let steepness = -(1.0 - p).ln();
+            (p / ((1.0 - p) * requests) + steepness * steepness * common).sqrt()
+        });
+        Self { mean: (common + 1.0 / requests).sqrt(), beyond }
+    }
+}
+
+impl QueueingModel {
+    /// The stretch of a window, from the queue that was measured before it, or from rest.
+    fn window(&self, window: &Window) -> Flow {
+        let (load, ready) = (window.requests_per_second, window.ready);
+        let before = window
+            .queue_before
+            .map_or_else(|| self.rest(load, ready), |queue| self.state_of(queue, load, ready));
+        self.flow(before, load, ready, window.seconds)
+    }
 }
 
 /// The standardised differences between what was measured in a window and what the model expects there.
-pub(crate) fn residuals(model: &QueueingModel, window: &Window, misfit: f64, mut push: impl FnMut(f64)) {
+fn residuals(model: &QueueingModel, window: &Window, deviations: &Deviations, mut push: impl FnMut(f64)) {
     let (load, ready) = (window.requests_per_second, window.ready);
     let requests = load * window.seconds;
     if requests < 1.0 || ready <= 0.0 || window.weight <= 0.0 {
         return;
     }
-    let before = window
-        .queue_before
-        .map_or_else(|| model.rest(load, ready), |queue| model.state_of(queue, load, ready));
-    let flow = model.flow(before, load, ready, window.seconds);
+    let flow = model.window(window);
     let weight = window.weight.sqrt();
-    let mean = flow.time.mean_seconds();
-    // Waits of neighbours are alike for about the relaxation time of the queue: that many fewer count.
-    let spare = (1.0 - flow.utilization).max(f64::EPSILON);
-    let relaxation_seconds = (flow.time.decay_per_second * spare).recip();
-    let wait = flow.time.delay_probability / flow.time.decay_per_second;
-    let wander = (2.0 * relaxation_seconds / window.seconds).min(1.0) * (wait / mean).powi(2);
-    let sampled = (1.0 + wander * requests) / requests;
-    let deviation = (sampled + misfit * misfit).sqrt();
-    let mut compare = |measured: Option<f64>, expected: f64, deviation: f64| {
+    let mut compare = |measured: Option<f64>, expected: f64| {
         if let Some(measured) = measured.filter(|it| *it > 0.0) {
-            push(weight * (measured / expected).ln() / deviation);
+            push(weight * (measured / expected).ln() / deviations.mean);
         }
     };
-    compare(window.concurrency, flow.in_system, deviation);
-    compare(
-        window.busy_share,
-        load * model.parameters.service_seconds / (model.parameters.slots_per_replica * ready),
-        deviation,
-    );
-    // Who completes under a backlog came long before: latencies speak of another load then.
-    let behind = flow.time.backlog;
-    if behind.share * behind.first_seconds.max(behind.last_seconds) > 0.25 * window.seconds {
+    let QueueingParameters { service_seconds, slots_per_replica, .. } = model.parameters;
+    compare(window.concurrency, flow.in_system);
+    compare(window.busy_share, load * service_seconds / (slots_per_replica * ready));
+    // Who completes behind a long queue came long before: latencies speak of another load then. The measured queue
+    // decides, not the model's, or a model could escape what it does not fit by expecting a backlog.
+    if window.queue_before.is_some_and(|queue| queue > 0.25 * requests) {
         return;
     }
-    compare(window.latency_mean_seconds, mean, deviation);
-    for (quantile, p) in window.latency_quantiles_seconds.iter().zip(QUANTILES) {
-        let Some(seconds) = quantile.filter(|it| *it > 0.0) else { continue };
-        // P(T > measured) against 1 − p costs no search for the model's own quantile.
-        let beyond = flow.time.survival(seconds).max(1e-9);
-        let steepness = -(1.0 - p).ln();
-        let deviation =
-            ((p / (1.0 - p) + wander * requests) / requests + (2.0 * misfit * steepness).powi(2)).sqrt();
-        push(weight * (beyond / (1.0 - p)).ln() / deviation);
+    compare(window.latency_mean_seconds, flow.time.mean_seconds());
+    for ((quantile, p), deviation) in
+        window.latency_quantiles_seconds.iter().zip(QUANTILES).zip(deviations.beyond)
+    {
+        if let Some(seconds) = quantile.filter(|it| *it > 0.0) {
+            // P(T > measured) against 1 − p costs no search for the model's own quantile.
+            let beyond = flow.time.survival(seconds).max(1e-9);
+            push(weight * (beyond / (1.0 - p)).ln() / deviation);
+        }
     }
 }
 

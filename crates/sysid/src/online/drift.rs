@@ -1,45 +1,49 @@
-//! Two one-sided CUSUMs of surprises that are standardised by their own running deviation [Page 1954].
+//! Surprises of the queueing fit, standardised by their own running deviation and handed to the change detector.
 
-/// What a surprise has to be on average, in deviations, before the sums rise.
-const SLACK: f64 = 0.75;
+use crate::change::{Change, ChangeDetector, ChangeKind};
+
+/// The shift to be found fastest, in deviations.
+const SHIFT: f64 = 1.5;
 /// Surprises count no more than this: one wild scrape is not a change.
 const CLIP: f64 = 3.0;
 /// Share of the newest surprise in the running square.
 const NEWEST: f64 = 0.03;
+/// So many surprises at least are of the new kind when even the sharpest shift is called.
+const SURELY_NEW: usize = 4;
 
 /// Watches for surprises of one sign.
 #[derive(Clone, Debug)]
 pub(super) struct Drift {
     square: f64,
     least: f64,
-    alarm: f64,
-    up: (f64, usize),
-    down: (f64, usize),
+    detector: ChangeDetector,
 }
 
 impl Drift {
-    /// `misfit`: the deviation that it starts from, and never goes below half of.
-    pub(super) fn new(misfit: f64, alarm: f64) -> Self {
-        Self { square: misfit * misfit, least: misfit * misfit / 4.0, alarm, up: (0.0, 0), down: (0.0, 0) }
+    /// `misfit`: the deviation that it starts from, and never goes below half of; one false alarm in so many scrapes.
+    ///
+    /// # Panics
+    /// If there are to be ten scrapes or fewer from one false alarm to the next.
+    pub(super) fn new(misfit: f64, scrapes_between_alarms: f64) -> Self {
+        let detector = ChangeDetector::new(SHIFT, scrapes_between_alarms)
+            .unwrap_or_else(|error| panic!("`scrapes_between_alarms`: {error}"));
+        Self { square: misfit * misfit, least: misfit * misfit / 4.0, detector }
     }
 
-    /// Takes a surprise; at an alarm gives for how many surprises the sum has risen, and starts anew.
+    /// Takes a surprise; at an alarm gives how many surprises are surely of the changed kind, and starts anew.
+    ///
+    /// A change of the deviation alone is no change of the service: it differs between a quiet and a busy hour, and the
+    /// running deviation follows it. The detector only starts anew.
     pub(super) fn push(&mut self, surprise: f64) -> Option<usize> {
-        let deviation = self.square.sqrt();
-        let z = (surprise / deviation).clamp(-CLIP, CLIP);
+        let z = (surprise / self.square.sqrt()).clamp(-CLIP, CLIP);
         // Only what is no surprise says how much is usual.
         if z.abs() < CLIP {
             self.square = (self.square + NEWEST * (surprise * surprise - self.square)).max(self.least);
         }
-        let rise = |(sum, n): (f64, usize), z: f64| {
-            let sum = sum + z - SLACK;
-            if sum > 0.0 { (sum, n + 1) } else { (0.0, 0) }
-        };
-        self.up = rise(self.up, z);
-        self.down = rise(self.down, -z);
-        let since = [self.up, self.down].into_iter().filter(|it| it.0 > self.alarm).map(|it| it.1).max()?;
-        (self.up, self.down) = ((0.0, 0), (0.0, 0));
-        Some(since)
+        let Change::Changed { kind, .. } = self.detector.update(z) else { return None };
+        self.detector.reset();
+        // The sum may have begun to rise by chance, long before the change.
+        matches!(kind, ChangeKind::MeanUp | ChangeKind::MeanDown).then_some(SURELY_NEW)
     }
 }
 
@@ -54,18 +58,14 @@ mod tests {
     #[test]
     fn noise_is_no_change_and_a_shift_is_one_soon() {
         let mut rng = Seed::training(2).rng(Stream::Excitation);
-        let mut drift = Drift::new(0.05, 10.0);
+        let mut drift = Drift::new(0.05, 1e6);
         for _ in 0..20_000 {
             assert_eq!(drift.push(0.08 * rng.sample::<f64, _>(StandardNormal)), None);
         }
-        let mut n = 0;
-        let since = loop {
+        let mut n = 1;
+        while drift.push(0.2 + 0.08 * rng.sample::<f64, _>(StandardNormal)).is_none() {
             n += 1;
-            if let Some(since) = drift.push(0.2 + 0.08 * rng.sample::<f64, _>(StandardNormal)) {
-                break since;
-            }
-        };
-        assert!(n <= 10, "{n} surprises of 2.5 deviations");
-        assert!(since.abs_diff(n) <= 5, "it began {since} ago, in truth {n}");
+        }
+        assert!((SURELY_NEW..=12).contains(&n), "{n} surprises of 2.5 deviations");
     }
 }
