@@ -5,6 +5,7 @@ pub mod criterion;
 pub mod feedback;
 pub mod models;
 pub mod monte_carlo;
+pub mod parity;
 pub mod plant;
 pub mod reference;
 pub mod reporting;
