@@ -73,7 +73,7 @@ fn queueing(scenario: &Scenario, record: &Record) -> Result<Identified, FitError
     });
     let prior = queueing_fit::prior(level.bound_seconds, slots);
     let start = QueueingParameters::from_logarithms(prior.mean.as_slice());
-    let found = queueing_fit::fit(windows, &prior, &start, MISFIT, record.step_seconds, level)?;
+    let found = queueing_fit::fit(&windows, &prior, &start, MISFIT, record.step_seconds, level)?;
     let parameters = *found.model.parameters();
     let model = Queue(found.model);
     Ok(Identified {
