@@ -33,8 +33,9 @@ fn rotate(a: &mut [f64], n: usize, p: usize, q: usize) {
     let (a_pp, a_qq, a_pq) = (a[p * n + p], a[q * n + q], a[p * n + q]);
     let tau = (a_qq - a_pp) / (2.0 * a_pq);
     // The smaller of the two angles; for tau = 0 both are 45 degrees.
-    let t = if tau >= 0.0 { 1.0 / (tau + tau.hypot(1.0)) } else { 1.0 / (tau - tau.hypot(1.0)) };
-    let c = 1.0 / t.hypot(1.0);
+    let root = (1.0 + tau * tau).sqrt();
+    let t = if tau >= 0.0 { 1.0 / (tau + root) } else { 1.0 / (tau - root) };
+    let c = 1.0 / (1.0 + t * t).sqrt();
     let s = t * c;
     for k in 0..n {
         let (x, y) = (a[k * n + p], a[k * n + q]);

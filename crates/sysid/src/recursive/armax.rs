@@ -235,6 +235,11 @@ impl RecursiveArmax {
             gradient.copy_from_slice(regressors);
             return;
         }
+        // Where no channel needs more values for 1/C than it has coefficients, the two are laid out alike.
+        if filtered.len() == gradient.len() {
+            gradient.copy_from_slice(filtered);
+            return;
+        }
         let (mut start, mut start_filtered) = (0, 0);
         let lengths = std::iter::once(orders.na).chain(orders.inputs.iter().map(|input| input.nb));
         for len in lengths.chain(std::iter::once(nc)) {

@@ -24,19 +24,34 @@ impl Ud {
     }
 
     /// P ← (P − P φ φᵀ P / (λ + φᵀ P φ)) / λ; gives λ + φᵀ P φ.
-    #[inline]
     pub(super) fn observe(&mut self, regressors: &[f64], lambda: f64) -> f64 {
-        let n = self.d.len();
-        let (regressors, f) = (&regressors[..n], &mut self.f[..n]);
+        // The same code with its number of parameters written in, for which the compiler unrolls the triangle
+        // (same operations in the same order, so the same bits).
+        match self.d.len() {
+            4 => self.observe_sized(regressors, lambda, 4),
+            5 => self.observe_sized(regressors, lambda, 5),
+            6 => self.observe_sized(regressors, lambda, 6),
+            8 => self.observe_sized(regressors, lambda, 8),
+            n => self.observe_sized(regressors, lambda, n),
+        }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "the constant `n` must reach the loops")]
+    fn observe_sized(&mut self, regressors: &[f64], lambda: f64, n: usize) -> f64 {
+        let (regressors, f, u) = (&regressors[..n], &mut self.f[..n], &self.u[..n * (n - 1) / 2]);
         let mut start = 0;
         for j in 0..n {
-            let column = &self.u[start..start + j];
-            f[j] = regressors[j] + column.iter().zip(regressors).map(|(u, x)| u * x).sum::<f64>();
+            let mut sum = regressors[j];
+            for i in 0..j {
+                sum += u[start + i] * regressors[i];
+            }
+            f[j] = sum;
             start += j;
         }
-        let alpha = self.update(0, lambda, 1.0 / lambda);
+        let alpha = self.update(0, lambda, 1.0 / lambda, n);
         let inverse = 1.0 / alpha;
-        self.gain.iter_mut().for_each(|gain| *gain *= inverse);
+        self.gain[..n].iter_mut().for_each(|gain| *gain *= inverse);
         alpha
     }
 
@@ -50,7 +65,7 @@ impl Ud {
             self.f[j] = root * self.u[j * (j - 1) / 2 + k];
         }
         self.gain[..k].fill(0.0);
-        self.update(k, 1.0, 1.0);
+        self.update(k, 1.0, 1.0, self.d.len());
     }
 
     /// The variance of parameter `k`, Σ Uₖⱼ² Dⱼ.
@@ -60,10 +75,11 @@ impl Ud {
     }
 
     /// The rank-one update for f = Uᵀ φ with zeros before `first`; leaves P φ in `gain` and gives α₀ + φᵀ P φ.
-    #[inline]
-    fn update(&mut self, first: usize, alpha_0: f64, inflation: f64) -> f64 {
-        let n = self.d.len();
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "the constant `n` must reach the loops")]
+    fn update(&mut self, first: usize, alpha_0: f64, inflation: f64, n: usize) -> f64 {
         let (d, f, gain) = (&mut self.d[..n], &self.f[..n], &mut self.gain[..n]);
+        let u = &mut self.u[..n * (n - 1) / 2];
         let mut alpha = alpha_0;
         let mut inverse_before = 1.0 / alpha_0;
         let mut start = first * first.saturating_sub(1) / 2;
@@ -74,10 +90,10 @@ impl Ud {
             let inverse = 1.0 / alpha;
             d[j] *= inflation * alpha_before * inverse;
             let p = -f[j] * inverse_before;
-            for (u, gain) in self.u[start..start + j].iter_mut().zip(&mut gain[..j]) {
-                let before = *u;
-                *u += *gain * p;
-                *gain += before * g;
+            for i in 0..j {
+                let before = u[start + i];
+                u[start + i] = before + gain[i] * p;
+                gain[i] += before * g;
             }
             gain[j] = g;
             inverse_before = inverse;
