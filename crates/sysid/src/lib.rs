@@ -1,5 +1,6 @@
 //! System identification: records in, models out.
 
+pub mod check;
 mod dense;
 pub mod error;
 pub mod kalman;
