@@ -44,7 +44,8 @@ fn record() -> Record {
             0.5 * x4 + 0.4 * u1 + 0.2 * u2 + 0.1 * e2,
         ];
     }
-    let channel = |name: &str, values: &[f64]| Channel { name: name.into(), unit: "1".into(), values: values.to_vec() };
+    let channel =
+        |name: &str, values: &[f64]| Channel { name: name.into(), unit: "1".into(), values: values.to_vec() };
     Record {
         step_seconds: 1.0,
         inputs: vec![channel("u1", &series[0]), channel("u2", &series[1])],
@@ -63,7 +64,9 @@ fn subspace(criterion: &mut Criterion) {
         assert!((identified.model.spectral_radius() - 0.922).abs() < 0.01, "the plant was not found");
     }
     let milliseconds = fastest_seconds * 1e3;
-    println!("subspace: {milliseconds:.2} ms for N4SID of order {ORDER}, 2 × 2, {STEPS} samples, horizon {HORIZON}");
+    println!(
+        "subspace: {milliseconds:.2} ms for N4SID of order {ORDER}, 2 × 2, {STEPS} samples, horizon {HORIZON}"
+    );
 
     let mut group = criterion.benchmark_group("subspace");
     group.sample_size(20);

@@ -64,7 +64,9 @@ impl Triangle {
             self.reflect(column);
         }
         for column in 0..self.columns {
-            self.block.view_mut((n.min(column + 1), column), (self.rows_held - n.min(column + 1), 1)).fill(0.0);
+            self.block
+                .view_mut((n.min(column + 1), column), (self.rows_held - n.min(column + 1), 1))
+                .fill(0.0);
         }
         self.rows_held = n;
     }

@@ -72,7 +72,11 @@ impl KalmanFilter {
     ///
     /// # Errors
     /// Shapes that do not fit, or `r` that is not positive definite.
-    pub fn new(system: LinearGaussian, state: DVector<f64>, covariance: DMatrix<f64>) -> Result<Self, RiccatiError> {
+    pub fn new(
+        system: LinearGaussian,
+        state: DVector<f64>,
+        covariance: DMatrix<f64>,
+    ) -> Result<Self, RiccatiError> {
         let (n, m, p) = (system.a.nrows(), system.b.ncols(), system.c.nrows());
         for (matrix, (found_rows, found_columns), rows, columns) in [
             ("a", system.a.shape(), n, n),
@@ -120,14 +124,18 @@ impl KalmanFilter {
         assert_eq!(output.len(), self.system.c.nrows(), "a sample needs one number, or NaN, for each output");
         let observed: Vec<usize> = (0..output.len()).filter(|&port| !output[port].is_nan()).collect();
         let (expected, _) = self.expected_output(input);
-        let errors = DVector::from_iterator(observed.len(), observed.iter().map(|&port| output[port] - expected[port]));
+        let errors = DVector::from_iterator(
+            observed.len(),
+            observed.iter().map(|&port| output[port] - expected[port]),
+        );
         let (c, r) = (self.system.c.select_rows(&observed), self.observed_noise(&observed));
         let covariance = symmetric(&(&c * &self.covariance * c.transpose() + &r));
         let factor = covariance.clone().cholesky().expect("R is positive definite, so V is");
         let gain = factor.solve(&(&c * &self.covariance)).transpose();
         let n = self.state.len();
         let keep = DMatrix::identity(n, n) - &gain * &c;
-        let prior_covariance = symmetric(&(&keep * &self.covariance * keep.transpose() + &gain * r * gain.transpose()));
+        let prior_covariance =
+            symmetric(&(&keep * &self.covariance * keep.transpose() + &gain * r * gain.transpose()));
         let prior_state = &self.state + &gain * &errors;
         let mahalanobis = errors.dot(&factor.solve(&errors));
         let size = errors.len() as f64 * std::f64::consts::TAU.ln() + factor.ln_determinant() + mahalanobis;

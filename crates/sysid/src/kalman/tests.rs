@@ -56,7 +56,8 @@ fn a_constant_level_is_the_mean_of_what_was_measured() {
 
 /// Three states, two outputs that share noise, one input, state noise that is correlated with output noise.
 fn system() -> LinearGaussian {
-    let factor = DMatrix::from_fn(5, 5, |i, j| ((2 * i + 3 * j) as f64 * 0.9).sin() + f64::from(u8::from(i == j)));
+    let factor =
+        DMatrix::from_fn(5, 5, |i, j| ((2 * i + 3 * j) as f64 * 0.9).sin() + f64::from(u8::from(i == j)));
     let joint = &factor * factor.transpose();
     LinearGaussian {
         a: DMatrix::from_row_slice(3, 3, &[0.9, 0.3, 0.0, -0.3, 0.9, 0.1, 0.0, 0.2, 1.05]),
@@ -149,7 +150,9 @@ fn the_filter_is_gaussian_conditioning_done_step_by_step() {
         }
         if t != 5 {
             filter.update(&input, &output);
-            given.extend((0..2).filter(|&port| !output[port].is_nan()).map(|port| (2 * t + port, output[port])));
+            given.extend(
+                (0..2).filter(|&port| !output[port].is_nan()).map(|port| (2 * t + port, output[port])),
+            );
             let (mean, covariance) = joint.condition(t, &given);
             assert!((filter.state() - mean).amax() < 1e-9, "state after sample {t}");
             assert!((filter.covariance() - covariance).amax() < 1e-9, "covariance after sample {t}");
@@ -163,7 +166,9 @@ fn the_filter_is_gaussian_conditioning_done_step_by_step() {
 
 #[test]
 fn innovations_are_white_and_as_large_as_the_filter_says() {
-    let system = system();
+    let mut system = system();
+    // Stable, so that 4000 steps do not leave the range in which differences of states mean something.
+    system.a *= 0.85;
     let mut rng = Seed::training(6).rng(Stream::Excitation);
     let mut normal = |n: usize| DVector::from_fn(n, |_, _| -> f64 { StandardNormal.sample(&mut rng) });
     let mut joint = DMatrix::zeros(5, 5);
@@ -172,7 +177,8 @@ fn innovations_are_white_and_as_large_as_the_filter_says() {
     joint.view_mut((0, 3), (3, 2)).copy_from(&system.s);
     joint.view_mut((3, 0), (2, 3)).copy_from(&system.s.transpose());
     let root = joint.cholesky().expect("positive definite").unpack();
-    let mut filter = KalmanFilter::new(system.clone(), DVector::zeros(3), DMatrix::identity(3, 3)).expect("fine");
+    let mut filter =
+        KalmanFilter::new(system.clone(), DVector::zeros(3), DMatrix::identity(3, 3)).expect("fine");
     let mut truth = normal(3);
     let (mut squares, mut lagged, n_steps) = (0.0, 0.0, 4000);
     let mut previous = DVector::zeros(2);

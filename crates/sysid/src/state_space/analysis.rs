@@ -94,7 +94,11 @@ impl fmt::Display for StateSpaceModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Matrices { a, b, c, d, k } = &self.matrices;
         let (n, m, p) = (self.order(), self.inputs.len(), self.outputs.len());
-        writeln!(f, "discrete-time state-space model, step {} s: {n} states, {m} inputs, {p} outputs", self.step_seconds)?;
+        writeln!(
+            f,
+            "discrete-time state-space model, step {} s: {n} states, {m} inputs, {p} outputs",
+            self.step_seconds
+        )?;
         writeln!(f, "  x(t+1) = A x(t) + B u(t) + K e(t)")?;
         writeln!(f, "    y(t) = C x(t) + D u(t) + e(t)")?;
         for (symbol, ports) in [("u", &self.inputs), ("y", &self.outputs)] {
@@ -102,7 +106,8 @@ impl fmt::Display for StateSpaceModel {
                 writeln!(f, "  {symbol}{} = {name} [{unit}] less its mean {mean:.6}", position + 1)?;
             }
         }
-        let symbols = [("A", a), ("B", b), ("C", c), ("D", d), ("K", k), ("cov e", &self.innovation_covariance)];
+        let symbols =
+            [("A", a), ("B", b), ("C", c), ("D", d), ("K", k), ("cov e", &self.innovation_covariance)];
         for (symbol, matrix) in symbols.into_iter().filter(|(_, matrix)| !matrix.is_empty()) {
             print_matrix(f, symbol, matrix)?;
         }

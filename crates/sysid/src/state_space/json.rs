@@ -79,7 +79,11 @@ impl StateSpaceModel {
     pub fn to_json(&self) -> String {
         let Matrices { a, b, c, d, k } = &self.matrices;
         let ports = |ports: &[Port]| {
-            let file = |Port { name, unit, mean }: &Port| PortFile { name: name.clone(), unit: unit.clone(), mean: *mean };
+            let file = |Port { name, unit, mean }: &Port| PortFile {
+                name: name.clone(),
+                unit: unit.clone(),
+                mean: *mean,
+            };
             ports.iter().map(file).collect()
         };
         let file = File {

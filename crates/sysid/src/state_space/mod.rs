@@ -105,7 +105,9 @@ impl fmt::Display for Warning {
                 f,
                 "a pole of modulus {radius:.6} ({steps:.0} steps) is as slow as the record is long ({record_steps} steps); it may be a drift"
             ),
-            Self::NoNoiseModel => write!(f, "there is no noise model (K = 0), so predictions are simulations"),
+            Self::NoNoiseModel => {
+                write!(f, "there is no noise model (K = 0), so predictions are simulations")
+            }
             Self::OrderAboveRank { order, rank } => {
                 write!(f, "order {order} is more than the data show ({rank} singular values above rounding)")
             }
@@ -211,7 +213,8 @@ impl StateSpaceModel {
                 return Err(StateSpaceError::NotFinite { matrix, value: port.mean });
             }
         }
-        let mut model = Self { step_seconds, inputs, outputs, matrices, innovation_covariance, warnings: vec![] };
+        let mut model =
+            Self { step_seconds, inputs, outputs, matrices, innovation_covariance, warnings: vec![] };
         let radius = model.spectral_radius();
         if radius >= 1.0 {
             model.warnings.push(Warning::Unstable { radius });
@@ -283,7 +286,8 @@ impl StateSpaceModel {
         let matrices = &self.matrices;
         let mut state = self.start_state(start);
         // States that began their free run at each of the last h − 1 steps; the oldest is the one that answers.
-        let mut running: std::collections::VecDeque<Vec<f64>> = std::iter::repeat_n(state.clone(), free_steps).collect();
+        let mut running: std::collections::VecDeque<Vec<f64>> =
+            std::iter::repeat_n(state.clone(), free_steps).collect();
         let mut predicted = DMatrix::zeros(steps, p);
         for t in 0..steps {
             let input = &inputs[t * m..][..m];
@@ -336,7 +340,8 @@ impl StateSpaceModel {
     /// # Panics
     /// Where the record has another number of channels than the model.
     pub fn fit_percent(&self, record: &Record) -> FitPercent {
-        let inputs = columns(&record.inputs, record.outputs.first().map_or(0, |channel| channel.values.len()));
+        let inputs =
+            columns(&record.inputs, record.outputs.first().map_or(0, |channel| channel.values.len()));
         let best = Start::State(self.best_initial_state(record));
         let percent = |modelled: &DMatrix<f64>| {
             let pairs = record.outputs.iter().zip(modelled.column_iter());
@@ -366,7 +371,8 @@ impl StateSpaceModel {
             let steps = record.outputs.first().map_or(0, |channel| channel.values.len());
             let mut values = Vec::with_capacity(steps * ports.len());
             for t in 0..steps {
-                values.extend(channels.iter().zip(ports).map(|(channel, port)| channel.values[t] - port.mean));
+                values
+                    .extend(channels.iter().zip(ports).map(|(channel, port)| channel.values[t] - port.mean));
             }
             values
         };

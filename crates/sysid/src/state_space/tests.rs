@@ -9,13 +9,15 @@ use crate::subspace::tests::{example, model, simulated};
 fn first_order() -> StateSpaceModel {
     let port = |name: &str, unit: &str, mean| Port { name: name.into(), unit: unit.into(), mean };
     let scalar = |x| DMatrix::from_element(1, 1, x);
-    let matrices = Matrices { a: scalar(0.5), b: scalar(2.0), c: scalar(4.0), d: scalar(0.1), k: scalar(0.3) };
+    let matrices =
+        Matrices { a: scalar(0.5), b: scalar(2.0), c: scalar(4.0), d: scalar(0.1), k: scalar(0.3) };
     let (inputs, outputs) = (vec![port("replicas", "1", 1.0)], vec![port("latency", "ms", 10.0)]);
     StateSpaceModel::new(15.0, inputs, outputs, matrices, scalar(0.04)).expect("fine")
 }
 
 fn record(inputs: &[f64], outputs: &[f64]) -> Record {
-    let channel = |name: &str, values: &[f64]| Channel { name: name.into(), unit: "1".into(), values: values.to_vec() };
+    let channel =
+        |name: &str, values: &[f64]| Channel { name: name.into(), unit: "1".into(), values: values.to_vec() };
     Record { step_seconds: 15.0, inputs: vec![channel("u", inputs)], outputs: vec![channel("y", outputs)] }
 }
 
@@ -60,7 +62,8 @@ fn a_prediction_far_ahead_is_a_simulation() {
 #[test]
 fn the_gain_is_that_of_its_own_kalman_filter() {
     let model = example();
-    let filter = KalmanFilter::new(model.linear_gaussian(), DVector::zeros(4), DMatrix::zeros(4, 4)).expect("fine");
+    let filter =
+        KalmanFilter::new(model.linear_gaussian(), DVector::zeros(4), DMatrix::zeros(4, 4)).expect("fine");
     let steady = filter.steady_state().expect("A − K C is stable");
     assert!((&steady.gain - &model.matrices().k).amax() < 1e-9);
     assert!(steady.covariance.amax() < 1e-9, "the state is known but for the past");
@@ -131,7 +134,8 @@ fn parts_that_do_not_fit_are_named() {
         let mut matrices = fine.matrices.clone();
         change(&mut matrices);
         let (inputs, outputs) = (fine.inputs.clone(), fine.outputs.clone());
-        StateSpaceModel::new(1.0, inputs, outputs, matrices, DMatrix::zeros(1, 1)).map_err(|error| error.to_string())
+        StateSpaceModel::new(1.0, inputs, outputs, matrices, DMatrix::zeros(1, 1))
+            .map_err(|error| error.to_string())
     };
     assert_eq!(with(&|m| m.c = DMatrix::zeros(2, 1)), Err("`c` is 2 × 1, but must be 1 × 1".into()));
     assert_eq!(with(&|m| m.k[(0, 0)] = f64::NAN), Err("`k` holds NaN; every number must be finite".into()));
@@ -147,7 +151,45 @@ fn check_print(model: &StateSpaceModel, expected: &Expect) {
 
 #[test]
 fn a_model_prints_as_a_control_engineer_writes_it() {
-    check_print(&first_order(), &expect![""]);
+    check_print(
+        &first_order(),
+        &expect![[r#"
+        discrete-time state-space model, step 15 s: 1 states, 1 inputs, 1 outputs
+          x(t+1) = A x(t) + B u(t) + K e(t)
+            y(t) = C x(t) + D u(t) + e(t)
+          u1 = replicas [1] less its mean 1.000000
+          y1 = latency [ms] less its mean 10.000000
+                A =      0.500000
+                B =      2.000000
+                C =      4.000000
+                D =      0.100000
+                K =      0.300000
+            cov e =      0.040000
+          poles:  0.500000
+          DC gain =     16.100000
+    "#]],
+    );
     let oscillator = model(&[0.0, 1.5, -1.5, 0.0], &[1.0, 0.0], &[2e-7, 0.0], &[0.0], &[0.0; 2], 1);
-    check_print(&oscillator, &expect![""]);
+    check_print(
+        &oscillator,
+        &expect![[r#"
+        discrete-time state-space model, step 1 s: 2 states, 1 inputs, 1 outputs
+          x(t+1) = A x(t) + B u(t) + K e(t)
+            y(t) = C x(t) + D u(t) + e(t)
+          u1 = u0 [1] less its mean 0.000000
+          y1 = y0 [1] less its mean 0.000000
+                A =      0.000000      1.500000
+                        -1.500000      0.000000
+                B =      1.000000
+                         0.000000
+                C =    2.00000e-7      0.000000
+                D =      0.000000
+                K =      0.000000
+                         0.000000
+            cov e =      1.000000
+          poles:  0.000000 ± 1.500000i
+          DC gain =    6.15385e-8
+          warning: the model is unstable (largest pole modulus 1.500000); do not simulate it far
+    "#]],
+    );
 }

@@ -3,6 +3,7 @@
 use tidegate_core::model::{Channel, Record};
 
 use crate::FitError;
+use crate::check::{self, Count};
 use crate::state_space::{mean, spread};
 
 /// Two inputs whose correlation comes nearer to ±1 than this are one.
@@ -71,32 +72,8 @@ impl Data {
 }
 
 fn check(record: &Record) -> Result<(), FitError> {
-    if !(record.step_seconds.is_finite() && record.step_seconds > 0.0) {
-        return Err(FitError::StepSeconds(record.step_seconds));
-    }
-    let Some(first) = record.outputs.first() else {
-        return Err(FitError::Channels { kind: "outputs", found: 0, allowed: "at least 1" });
-    };
-    for channel in record.outputs.iter().chain(&record.inputs) {
-        let (name, values) = (&channel.name, &channel.values);
-        if values.len() != first.values.len() {
-            return Err(FitError::Lengths {
-                channel: name.clone(),
-                found: values.len(),
-                other: first.name.clone(),
-                expected: first.values.len(),
-            });
-        }
-        if let Some(sample) = values.iter().position(|value| value.is_nan()) {
-            return Err(FitError::Gap { channel: name.clone(), sample });
-        }
-        if let Some(sample) = values.iter().position(|value| value.is_infinite()) {
-            return Err(FitError::NotFinite { channel: name.clone(), sample, value: values[sample] });
-        }
-        if let Some(&value) = values.first().filter(|&value| values.iter().all(|other| other == value)) {
-            return Err(FitError::Constant { channel: name.clone(), value });
-        }
-    }
+    check::record(record, Count::Any, Count::AtLeastOne)?;
+    check::excited(record)?;
     for (position, channel) in record.inputs.iter().enumerate() {
         for other in &record.inputs[..position] {
             if 1.0 - correlation(&channel.values, &other.values).abs() < COLLINEAR {

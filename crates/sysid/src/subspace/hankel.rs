@@ -133,9 +133,8 @@ pub(super) fn excitation(data: &Data, block_rows: usize, tolerance: f64) -> usiz
     }
     let triangle = triangle.finish();
     // Column (k, a) depends on those before it where its diagonal is nothing beside its norm.
-    let deficient = (0..block_rows * m).find(|&column| {
-        triangle[(column, column)].abs() <= tolerance * triangle.column(column).norm()
-    });
+    let deficient = (0..block_rows * m)
+        .find(|&column| triangle[(column, column)].abs() <= tolerance * triangle.column(column).norm());
     deficient.map_or(block_rows, |column| column / m)
 }
 

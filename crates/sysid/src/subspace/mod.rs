@@ -40,7 +40,7 @@ use crate::state_space::{Matrices, Port, StateSpaceModel, Warning};
 use data::Data;
 use hankel::Factor;
 use realise::Projection;
-use refine::Candidate;
+use refine::{Aim, Candidate};
 
 /// An input direction below this share of its size is not excited.
 const EXCITATION: f64 = 1e-7;
@@ -89,7 +89,8 @@ pub enum Refine {
     None,
     /// Gauss–Newton on the one-step prediction error, the maximum-likelihood estimate; what closed-loop records need.
     Prediction,
-    /// Gauss–Newton on prediction and free simulation in equal parts; for open-loop records.
+    /// Gauss–Newton on prediction and free simulation in equal parts, both from cold starts within the record: what a
+    /// model is for that is used on new data. For open-loop records.
     Balanced,
 }
 
@@ -181,7 +182,9 @@ impl Subspace {
             for weighting in self.weightings() {
                 let Some(projection) = realise::project(factor, weighting) else { continue };
                 let horizon = factor.horizon;
-                if let Some((candidate, made)) = self.candidate(&data, &projection, &innovations, horizon, order) {
+                if let Some((candidate, made)) =
+                    self.candidate(&data, &projection, &innovations, horizon, order)
+                {
                     trials.push(Trial { candidate, made, projection, weighting, horizon });
                 }
             }
@@ -191,9 +194,8 @@ impl Subspace {
         let n_refined = if self.refine == Refine::None { 0 } else { REFINED.min(trials.len()) };
         for trial in &mut trials[..n_refined] {
             let candidate = trial.candidate.clone();
-            let weight = self.simulation_weight(&candidate.matrices);
             if candidate.criterion.is_finite() && trial.made.has_noise_model {
-                trial.candidate = refine::refine(&data, candidate, weight, self.has_feedthrough);
+                trial.candidate = refine::refine(&data, candidate, self.aim(), self.has_feedthrough);
             }
         }
         trials.sort_by(|a, b| a.candidate.criterion.total_cmp(&b.candidate.criterion));
@@ -218,7 +220,11 @@ impl Subspace {
             needed: steps_needed(data, horizon),
         };
         if order == 0 {
-            return Err(FitError::Order { field: "order".into(), value: 0, allowed: "must be at least 1".into() });
+            return Err(FitError::Order {
+                field: "order".into(),
+                value: 0,
+                allowed: "must be at least 1".into(),
+            });
         }
         match self.horizon {
             Choice::Fixed(horizon) if horizon < least => Err(FitError::Order {
@@ -263,16 +269,17 @@ impl Subspace {
         if let Some(gain) = gain {
             matrices.k = gain;
         }
-        let criterion = refine::criterion(data, &matrices, self.simulation_weight(&matrices));
+        let criterion = refine::criterion(data, &matrices, self.aim());
         Some((Candidate { matrices, criterion }, made))
     }
 
-    /// The weight of free simulation in the criterion; none for a model whose simulation grows.
-    fn simulation_weight(&self, matrices: &Matrices) -> f64 {
+    /// What candidates are compared and refined by; where unstable models may stay, their free runs say nothing.
+    fn aim(&self) -> Aim {
         match self.refine {
-            Refine::Prediction => 0.0,
-            _ if spectral_radius(&matrices.a) >= 1.0 => 0.0,
-            Refine::None | Refine::Balanced => 0.5,
+            Refine::Prediction => Aim { simulation_weight: 0.0, warms_up: true },
+            Refine::None | Refine::Balanced => {
+                Aim { simulation_weight: if self.is_stabilised { 0.5 } else { 0.0 }, warms_up: false }
+            }
         }
     }
 
@@ -308,8 +315,10 @@ impl Subspace {
             };
             channels.iter().zip(means).map(port).collect()
         };
-        let (inputs, outputs) = (ports(&record.inputs, &data.input_means), ports(&record.outputs, &data.output_means));
-        let mut model = StateSpaceModel::new(record.step_seconds, inputs, outputs, matrices, covariance).ok()?;
+        let (inputs, outputs) =
+            (ports(&record.inputs, &data.input_means), ports(&record.outputs, &data.output_means));
+        let mut model =
+            StateSpaceModel::new(record.step_seconds, inputs, outputs, matrices, covariance).ok()?;
         if let Some(radius) = trial.made.mirrored_radius {
             model.warn(Warning::Stabilised { radius });
         }
@@ -389,4 +398,4 @@ impl Fit for Subspace {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

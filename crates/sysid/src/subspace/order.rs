@@ -9,9 +9,15 @@
 use super::data::Data;
 use super::hankel::Factor;
 use super::realise::project;
-use super::{Choice, EXCITATION, Order, Refine, Subspace, Weighting, hankel, is_excited, least_horizon, regress, steps_needed};
+use super::refine::Aim;
+use super::{
+    Choice, EXCITATION, Order, Subspace, Weighting, hankel, is_excited, least_horizon, refine, regress,
+    steps_needed,
+};
 use crate::FitError;
 
+/// Predictions from cold starts: a larger order must pay for what it is slower to settle.
+const AIM: Aim = Aim { simulation_weight: 0.0, warms_up: false };
 /// Two singular values this far apart (as a ratio) are signal and rounding.
 const NOISELESS_GAP: f64 = 1e6;
 
@@ -23,7 +29,11 @@ impl Subspace {
             Order::UpTo(order_max) => order_max,
         };
         if order_max == 0 {
-            return Err(FitError::Order { field: "order".into(), value: 0, allowed: "must be at least 1".into() });
+            return Err(FitError::Order {
+                field: "order".into(),
+                value: 0,
+                allowed: "must be at least 1".into(),
+            });
         }
         let p = data.n_outputs;
         let wanted = match self.horizon {
@@ -63,13 +73,12 @@ impl Subspace {
             self.weightings().into_iter().filter_map(|weighting| project(&factor, weighting)).collect();
         let innovations = regress::long_innovations(data, &factor, self.has_feedthrough);
         let n_steps = data.steps as f64;
-        let prediction = Self { refine: Refine::Prediction, ..self.clone() };
         let criterion: Vec<f64> = (1..=order_max)
             .map(|order| {
                 let n_parameters = order * (data.n_inputs + 2 * p) + p * data.n_inputs;
                 let log_determinants = projections.iter().map(|projection| {
-                    let found = prediction.candidate(data, projection, &innovations, horizon, order);
-                    found.map_or(f64::INFINITY, |(candidate, _)| candidate.criterion)
+                    let found = self.candidate(data, projection, &innovations, horizon, order);
+                    found.map_or(f64::INFINITY, |(found, _)| refine::criterion(data, &found.matrices, AIM))
                 });
                 let log_determinant = log_determinants.fold(f64::INFINITY, f64::min);
                 n_steps * log_determinant + n_parameters as f64 * n_steps.ln()

@@ -136,7 +136,8 @@ mod tests {
             4,
             &[0.75, 1.0, 0.3, 0.2, -1.0, 0.75, 0.1, -0.4, 0.0, 0.0, -2.0, 0.7, 0.0, 0.0, 0.0, 0.5],
         );
-        let mixed = DMatrix::from_fn(4, 4, |i, j| ((3 * i + 5 * j + 1) as f64).sin() + f64::from(u8::from(i == j)));
+        let mixed =
+            DMatrix::from_fn(4, 4, |i, j| ((3 * i + 5 * j + 1) as f64).sin() + f64::from(u8::from(i == j)));
         let a = &mixed * t * mixed.clone().try_inverse().expect("regular");
         let values = eigenvalues(&mirror(&a, 0.9999).expect("finite")).expect("finite");
         let moduli: Vec<f64> = values.iter().map(|value| value.norm()).collect();

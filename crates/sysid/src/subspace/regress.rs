@@ -161,7 +161,8 @@ pub(super) fn long_innovations(data: &Data, factor: &Factor, is_direct: bool) ->
     // One row an output, so that a prediction is a sum of products with what lies together in memory.
     let by_output = coefficients.transpose();
     let row = |first: usize, count: usize| by_output.columns(first, count).into_owned();
-    let (of_now, of_inputs, of_outputs) = (row(0, now), row(now, horizon * m), row(now + horizon * m, horizon * p));
+    let (of_now, of_inputs, of_outputs) =
+        (row(0, now), row(now, horizon * m), row(now + horizon * m, horizon * p));
     let mut innovations = vec![0.0; data.outputs.len()];
     for t in horizon..data.steps {
         let innovation = &mut innovations[t * p..][..p];
@@ -191,7 +192,8 @@ pub(super) fn gain(
     let radius = spectral_radius(&matrices.a);
     let gain = if radius < 1.0 {
         let simulated = matrices.simulate(&data.inputs, data.steps, start);
-        let rest = data.outputs.iter().zip(&simulated).zip(innovations).map(|((y, simulated), e)| y - simulated - e);
+        let rest =
+            data.outputs.iter().zip(&simulated).zip(innovations).map(|((y, simulated), e)| y - simulated - e);
         let rest: Vec<f64> = rest.collect();
         regress(&matrices.a, &matrices.c, innovations, p, &rest, horizon, false).into_state
     } else {
@@ -199,7 +201,9 @@ pub(super) fn gain(
         let (q, r) = (DMatrix::identity(n, n), DMatrix::identity(p, p));
         dare(&matrices.a, &matrices.c, &q, &r, &DMatrix::zeros(n, p)).ok()?.gain
     };
-    if gain.iter().all(|entry| entry.is_finite()) && spectral_radius(&(&matrices.a - &gain * &matrices.c)) < 1.0 {
+    if gain.iter().all(|entry| entry.is_finite())
+        && spectral_radius(&(&matrices.a - &gain * &matrices.c)) < 1.0
+    {
         return Some(gain);
     }
     let cross = &gain * &covariance;
