@@ -300,6 +300,7 @@ pub fn fit(
     prior: &Prior,
     start: &QueueingParameters,
     misfit: f64,
+    search: Search,
     tick_seconds: f64,
     level: ServiceLevel,
 ) -> Result<QueueingFit, FitError> {
@@ -311,7 +312,7 @@ pub fn fit(
     for _ in 0..2 {
         let deviations: Vec<Deviations> =
             windows.clone().map(|window| Deviations::of(&model, &window, misfit)).collect();
-        let minimum = minimise(&model.parameters.logarithms(), prior, Search::default(), |theta, into| {
+        let minimum = minimise(&model.parameters.logarithms(), prior, search, |theta, into| {
             // Beyond these a service is no service; the search steps back.
             if theta.iter().any(|it| it.abs() > 30.0) {
                 return false;
@@ -362,6 +363,11 @@ impl Deviations {
         });
         Self { mean: (common + 1.0 / requests).sqrt(), beyond }
     }
+}
+
+/// The standard deviation of the logarithm of a window's measured mean latency.
+pub(crate) fn mean_deviation(model: &QueueingModel, window: &Window, misfit: f64) -> f64 {
+    Deviations::of(model, window, misfit).mean
 }
 
 impl QueueingModel {
