@@ -6,7 +6,8 @@ use tidegate_core::scenario::EXAMPLE;
 use tidegate_core::{
     Needs, Observation, OperatorFacts, Plant, PoolTarget, ResponseModel, Scenario, Scrape, Seed, Stream,
 };
-use tidegate_sim::{FluidPlant, RequestPlant};
+use tidegate_sim::RequestPlant;
+use tidegate_sim::fluid::FluidPlant;
 use tidegate_sysid::Online;
 use tidegate_sysid::online::{Kind, OnlineParameters, Status};
 
@@ -61,12 +62,12 @@ impl<P: Plant> Bench<P> {
         self.plant.reset(Seed::training(seed));
     }
 
-    /// One tick: look, let `look` see what the identification gets before it does, decide at random.
-    fn tick(&mut self, mut look: impl FnMut(&Online, &[Scrape])) {
+    /// One tick: look, let `look` see ready replicas and scrapes too, decide at random.
+    fn tick(&mut self, mut look: impl FnMut(f64, &[Scrape])) {
         let seen = self.plant.observe(Needs::AGGREGATES);
         let mut scrapes = seen.scrapes.to_vec();
         scrapes.iter_mut().for_each(|it| it.at_seconds += self.offset_seconds);
-        look(&self.online, &scrapes);
+        look(f64::from(seen.pools[0].ready), &scrapes);
         let now_seconds = seen.now_seconds + self.offset_seconds;
         self.online.observe(&Observation { now_seconds, scrapes: &scrapes, ..seen });
         if self.ticks.is_multiple_of(8) {
@@ -108,8 +109,7 @@ fn check<P: Plant>(
     let (mut squares, mut p95_logs, mut n) = (0.0, 0.0, 0.0);
     let mut state = None;
     for _ in 0..240 {
-        let ready = f64::from(bench.plant.observe(Needs::AGGREGATES).pools[0].ready);
-        bench.tick(|_, scrapes| {
+        bench.tick(|ready, scrapes| {
             for scrape in scrapes {
                 let Some(load) = scrape.requests_per_second else { continue };
                 let before = state.unwrap_or_else(|| frozen.rest(load, ready));

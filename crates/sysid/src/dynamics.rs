@@ -60,6 +60,19 @@ impl Dynamics {
         b / (1.0 + self.a.iter().sum::<f64>())
     }
 
+    /// a₁ …, then b₀ b₁ … of each input, then c₁ …, each up to its last coefficient that is not zero.
+    pub fn coefficients(&self) -> (Vec<f64>, [Vec<f64>; INPUTS_MAX], Vec<f64>) {
+        let cut = |values: &[f64]| {
+            let degree = values.iter().rposition(|it| *it != 0.0).map_or(0, |last| last + 1);
+            values[..degree].to_vec()
+        };
+        let b = [0, 1].map(|input| {
+            let all: Vec<f64> = std::iter::once(self.b_now[input]).chain(self.b[input]).collect();
+            cut(&all)
+        });
+        (cut(&self.a), b, cut(&self.c))
+    }
+
     /// What is expected of y now.
     pub fn expected(&self, past: &Past, inputs: [f64; INPUTS_MAX]) -> f64 {
         past[0] + self.b_now[0] * inputs[0] + self.b_now[1] * inputs[1]

@@ -132,6 +132,9 @@ pub fn minimise(
             if let Some(cholesky) = damped.cholesky() {
                 let step = cholesky.solve(&gradient);
                 let trial = &theta - &step;
+                if step.amax() <= search.tolerance {
+                    break;
+                }
                 let trial_loss = evaluate(&trial, &mut there);
                 if trial_loss + penalty(&trial) <= loss + penalty(&theta) {
                     largest = step.amax();

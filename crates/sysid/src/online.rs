@@ -17,8 +17,8 @@
 //! where load and replicas moved, and not together. What is not trusted is not adopted: the last trusted model stays,
 //! and [`Status::Held`] says why.
 //!
-//! **Change.** Logarithms of measured over expected mean latency of the queueing fit, standardised by their own running
-//! deviation, go to [`crate::change::ChangeDetector`]. At an alarm all windows but the last few are dropped, the prior
+//! **Change.** Logarithms of measured over expected mean latency of the queueing fit, in the deviations that the
+//! fit expects and these corrected by what is usual, go to [`crate::change::ChangeDetector`]. At an alarm all windows but the last few are dropped, the prior
 //! opens again around what was known, and the fit of what is left is used until it is trusted.
 
 use std::collections::VecDeque;
@@ -30,7 +30,7 @@ use tidegate_core::{Observation, OperatorFacts, ResponseModel, Scrape, ServiceLe
 use crate::armax_response::ArmaxResponseFit;
 use crate::dynamics::Past;
 use crate::hammerstein::{HammersteinFit, Sample};
-use crate::levenberg::Prior;
+use crate::levenberg::{Prior, Search};
 use crate::loop_model::{LoopModel, LoopState};
 use crate::mean_response::{MeanResponse, scv_of_p95};
 use crate::queueing_fit::{self, QueueState, QueueingFit, QueueingModel, QueueingParameters, Window};
@@ -82,7 +82,7 @@ impl OnlineParameters {
             kind,
             memory_seconds: 7200.0,
             windows_max: 96,
-            refit_windows: 12,
+            refit_windows: 24,
             misfit: 0.04,
             service_error_max: 0.1,
             capacity_error_max: 0.25,
@@ -198,6 +198,9 @@ struct Pending {
 const NO_SAMPLE: Sample =
     Sample { requests_per_second: 0.0, ready: 1.0, latency_mean_seconds: f64::NAN, weight: 0.0 };
 
+/// A fit that goes on from a trusted one has a few windows more: one step or two are enough.
+const GO_ON: Search = Search { huber: 2.0, steps_max: 1, tolerance: 1e-3 };
+
 /// Two models of one service that are further apart in the middle of their data than this are not both right.
 const DISAGREEMENT_MAX: f64 = 1.5;
 
@@ -251,7 +254,7 @@ impl Online {
             queueing,
             facts_prior,
             status: Status::Prior(Doubt::FewWindows),
-            drift: Drift::new(parameters.misfit, parameters.scrapes_between_alarms),
+            drift: Drift::new(parameters.scrapes_between_alarms),
             p95_over_mean_ln: None,
             watches: false,
             queue: QueueState::default(),
@@ -408,7 +411,7 @@ impl Online {
         }
     }
 
-    /// Carries the states over a window, and gives the logarithm of measured over expected mean latency.
+    /// Carries the states over a window, and gives the logarithm of measured over expected mean latency, in deviations.
     ///
     /// The queueing fit is what is surprised, also where another model is in use: its surprises are independent from
     /// scrape to scrape where a linear model's misfit comes and goes with the load.
@@ -418,6 +421,7 @@ impl Online {
         let before = window.queue_before.map_or(self.queue, |queue| model.state_of(queue, load, ready));
         let flow = model.flow(before, load, ready, seconds);
         self.queue = self.queue_length.map_or(flow.after, |queue| model.state_of(queue, load, ready));
+        let deviation = queueing_fit::mean_deviation(model, window, self.parameters.misfit);
         if let Some(sample) = self.sample(window)
             && let Some(model) = self.model.mean_response()
         {
@@ -428,7 +432,7 @@ impl Online {
         let steady = behind.share * behind.first_seconds.max(behind.last_seconds) < 0.05 * seconds
             && flow.utilization < 0.95;
         let measured = window.latency_mean_seconds.filter(|it| steady && *it > 0.0)?;
-        Some((measured / flow.time.mean_seconds()).ln())
+        Some((measured / flow.time.mean_seconds()).ln() / deviation)
     }
 
     /// Carries the states over a window without a rate: the queue is what was measured, if it was, and the sample of the
@@ -497,6 +501,7 @@ impl Online {
             &self.block_prior,
             &start,
             self.parameters.misfit,
+            if self.watches { GO_ON } else { Search::default() },
             self.tick_seconds,
             self.level,
         ) {

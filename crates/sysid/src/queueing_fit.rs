@@ -191,21 +191,30 @@ impl QueueingModel {
         if sum <= 0.0 {
             return (1.0, 0.0);
         }
-        let mut utilization = load;
-        let mut spare = 1.0 - load;
-        for _ in 0..TURNS_MAX {
-            let k = wait_factor * erlang_c_uniform(slots, slots * utilization);
+        let turn = |spare: f64| {
+            let delayed = erlang_c_uniform(slots, slots * (1.0 - spare));
+            let k = wait_factor * delayed;
             let b = sum + k - served;
             let root = (b * b + 4.0 * served * k).sqrt();
             let next = if b >= 0.0 { 2.0 * k / (b + root) } else { (root - b) / (2.0 * served) };
-            let change = (next - spare).abs();
-            spare = next.clamp(f64::EPSILON, 1.0);
-            utilization = 1.0 - spare;
-            if change <= TOLERANCE * spare {
+            (next.clamp(f64::EPSILON, 1.0), delayed)
+        };
+        // The turns converge by themselves; secants through the last two make three or four of them enough.
+        let mut before = (1.0 - load).max(f64::EPSILON);
+        let (mut spare, mut delayed) = turn(before);
+        let mut change_before = spare - before;
+        for _ in 0..TURNS_MAX {
+            let (next, delayed_here) = turn(spare);
+            let change = next - spare;
+            delayed = delayed_here;
+            if change.abs() <= TOLERANCE * spare {
                 break;
             }
+            let secant = spare - change * (spare - before) / (change - change_before);
+            (before, change_before) = (spare, change);
+            spare = if secant > 0.0 && secant <= 1.0 { secant } else { next };
         }
-        (spare, erlang_c_uniform(slots, slots * utilization))
+        (spare, delayed)
     }
 }
 
@@ -300,6 +309,7 @@ pub fn fit(
     prior: &Prior,
     start: &QueueingParameters,
     misfit: f64,
+    search: Search,
     tick_seconds: f64,
     level: ServiceLevel,
 ) -> Result<QueueingFit, FitError> {
@@ -311,7 +321,7 @@ pub fn fit(
     for _ in 0..2 {
         let deviations: Vec<Deviations> =
             windows.clone().map(|window| Deviations::of(&model, &window, misfit)).collect();
-        let minimum = minimise(&model.parameters.logarithms(), prior, Search::default(), |theta, into| {
+        let minimum = minimise(&model.parameters.logarithms(), prior, search, |theta, into| {
             // Beyond these a service is no service; the search steps back.
             if theta.iter().any(|it| it.abs() > 30.0) {
                 return false;
@@ -362,6 +372,11 @@ impl Deviations {
         });
         Self { mean: (common + 1.0 / requests).sqrt(), beyond }
     }
+}
+
+/// The standard deviation of the logarithm of a window's measured mean latency.
+pub(crate) fn mean_deviation(model: &QueueingModel, window: &Window, misfit: f64) -> f64 {
+    Deviations::of(model, window, misfit).mean
 }
 
 impl QueueingModel {

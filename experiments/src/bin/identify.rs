@@ -299,7 +299,7 @@ impl Work {
         };
         report.paragraph(format!(
             "Scenario {}: {} Engine: {}. Load (users a second) and ready replicas in, mean response time (seconds) out, a sample a tick \
-             of {} s; {driver}. Estimated on {} ticks of training seed 0, validated on {} of evaluation seed 0 with another \
+             of {} s; {driver}. Models are estimated on {} ticks of training seed 0 and validated on {} of evaluation seed 0 with another \
              schedule; nothing of the evaluation seed was used for fitting or choosing.",
             study.name,
             study.summary.trim_end_matches('.').to_owned() + ".",
@@ -428,7 +428,7 @@ fn service_of(arguments: &Arguments) -> anyhow::Result<Study> {
         }
         None => {
             let scenario = study.scenario();
-            let flat = Plan { utilization: vec![1.0], offset: vec![0.0] };
+            let flat = Plan { utilization: vec![1.0], factor: vec![1.0] };
             Excited::new(&scenario.facts(), flat).with_context(|| format!("--scenario {}", study.name))?;
         }
     }

@@ -164,8 +164,8 @@ impl Controller for Scraping<'_> {
 pub struct Plan {
     /// Utilization that the fleet is sized for.
     pub utilization: Vec<f64>,
-    /// Replicas on top of that.
-    pub offset: Vec<f64>,
+    /// Factor on the fleet that this takes.
+    pub factor: Vec<f64>,
 }
 
 /// What kind of excitation.
@@ -173,14 +173,14 @@ pub struct Plan {
 pub enum Excitation {
     /// Levels of utilization in random order, held for long.
     Staircase,
-    /// One level, and a random binary signal of replicas around it, held for about a start-up.
+    /// One level, and a random binary factor on the fleet around it, held for about a start-up.
     Prbs,
     /// The binary signal on the staircase.
     Both,
 }
 
-/// Levels of the staircase, in percent of utilization: from a fleet with room to one that is nearly full.
-const LEVELS_PERCENT: [Replicas; 6] = [50, 60, 70, 80, 88, 95];
+/// Levels of the staircase, in percent of utilization: from a fleet with room to one that a crowd overloads.
+const LEVELS_PERCENT: [Replicas; 6] = [50, 58, 66, 74, 80, 85];
 
 /// The level of [`Excitation::Prbs`].
 const OPERATING_POINT: f64 = 0.75;
@@ -191,8 +191,8 @@ const LEVEL_STARTUPS: usize = 12;
 /// The binary signal repeats after 2 to this many draws.
 const PRBS_ORDER: u32 = 11;
 
-/// Half the height of the binary signal, as a share of the initial fleet; at least one replica.
-const PRBS_SHARE: f64 = 0.08;
+/// Half the height of the binary signal, as a share of the fleet.
+const PRBS_SHARE: f64 = 0.1;
 
 impl Plan {
     /// Draws one for all ticks of a run, from `Stream::Excitation` of the seed.
@@ -209,22 +209,21 @@ impl Plan {
         };
         let levels = staircase(&stairs, &mut rng, n).expect("the levels are different and within bounds");
         let utilization: Vec<f64> = levels.into_iter().map(|percent| percent / 100.0).collect();
-        let height = (PRBS_SHARE * f64::from(facts.pools[0].replicas_initial)).round().max(1.0);
         // One sequence for all, entered where chance says: no two seeds meet the same schedule.
         let entry = rng.random_range(0..(1 << PRBS_ORDER) * startup_ticks);
-        let mut offset = prbs(PRBS_ORDER, startup_ticks, [-height, height], entry + n)
+        let mut factor = prbs(PRBS_ORDER, startup_ticks, [1.0 - PRBS_SHARE, 1.0 + PRBS_SHARE], entry + n)
             .expect("order and clock are within bounds");
-        offset.drain(..entry);
+        factor.drain(..entry);
         match kind {
-            Excitation::Staircase => Self { utilization, offset: vec![0.0; n] },
-            Excitation::Prbs => Self { utilization: vec![OPERATING_POINT; n], offset },
-            Excitation::Both => Self { utilization, offset },
+            Excitation::Staircase => Self { utilization, factor: vec![1.0; n] },
+            Excitation::Prbs => Self { utilization: vec![OPERATING_POINT; n], factor },
+            Excitation::Both => Self { utilization, factor },
         }
     }
 }
 
 /// Follows a plan: busy slots by the measured load and the measured work of a request, over the wanted utilization,
-/// plus an offset.
+/// times a factor.
 ///
 /// It never looks at the response time, so what it does is an experiment in open loop: the fleet depends on the load,
 /// which is an input of the models too, and on chance.
@@ -293,7 +292,7 @@ impl Controller for Excited {
         if self.attempts > 0.0 {
             let work_seconds = self.busy_slot_seconds / self.attempts;
             let busy = tidegate_stats::mean(recent) * work_seconds;
-            let replicas = busy / self.slots / self.plan.utilization[tick] + self.plan.offset[tick];
+            let replicas = busy / self.slots / self.plan.utilization[tick] * self.plan.factor[tick];
             let (least, most) = (f64::from(self.replicas_min), f64::from(self.replicas_max));
             self.replicas = replicas.round().clamp(least, most) as Replicas;
         }

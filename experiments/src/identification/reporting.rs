@@ -30,8 +30,12 @@ pub fn sections(report: &mut Report, session: &Session, settings: &Settings) {
          starts at rest. Validation data were not used for anything else.",
     );
     for output in &session.estimation.outputs {
-        report.table(fits(session, settings, &output.name, "validation"));
-        report.table(fits(session, settings, &output.name, "estimation"));
+        for data in ["validation", "estimation"] {
+            if session.scores.iter().any(|row| row.data == data) {
+                report.heading(3, format!("{}, {data} data", output.name));
+                report.table(fits(session, settings, &output.name, data));
+            }
+        }
     }
     report.heading(2, "Residuals");
     report.paragraph(format!(
@@ -160,7 +164,8 @@ fn orders(session: &Session, settings: &Settings) -> Table {
                 row.structure.clone(),
                 row.parameters.to_string(),
                 row.loss.map_or_else(|| "–".into(), |loss| format!("{loss:.6e}")),
-                row.value.map_or_else(|| row.refused.clone(), |value| format!("{value:.6}")),
+                row.value
+                    .map_or_else(|| row.refused.clone(), |value| format!("{value:.6}").replace('-', "−")),
                 if row.chosen { "yes".to_owned() } else { String::new() },
             ]);
         }
@@ -169,7 +174,6 @@ fn orders(session: &Session, settings: &Settings) -> Table {
 }
 
 fn figures(report: &mut Report, session: &Session, settings: &Settings) {
-    report.heading(2, "Figures");
     let (data, record) = if session.validation.n_samples() > 0 {
         ("validation", &session.validation)
     } else {

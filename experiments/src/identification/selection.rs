@@ -108,24 +108,26 @@ pub fn delays(record: &Record, grid: &Grid) -> Result<Vec<usize>, FitError> {
     Ok(nk)
 }
 
-/// All orders of a structure in the grid; inputs have the same orders, each its own delay.
+/// All orders of a structure in the grid; inputs have the same orders, each its own delay, and all of them one sample more:
+/// ARX models see a little action early where noise is coloured.
 pub fn candidates(structure: Structure, nk: &[usize], grid: &Grid) -> Vec<Candidate> {
     // A plant of order 3 and more with a noise model of its own is left to ARMAX: the grid would be ten times as large.
     let most = if structure == Structure::BoxJenkins { grid.order_max.min(2) } else { grid.order_max };
+    let later = usize::from(!nk.is_empty());
     let all = selection::Grid {
         structure,
         n_inputs: nk.len(),
         na: 1..=most,
-        nb: 1..=most,
+        nb: 1..=grid.order_max.min(most + 1),
         nc: 1..=grid.noise_max,
         nd: 1..=grid.noise_max,
         nf: 1..=most,
-        nk: 0..=0,
+        nk: 0..=later,
     };
     let mut candidates = all.candidates();
     for candidate in &mut candidates {
         for (orders, nk) in candidate.orders.inputs.iter_mut().zip(nk) {
-            orders.nk = *nk;
+            orders.nk += nk;
         }
     }
     candidates
@@ -211,6 +213,6 @@ mod tests {
         use Structure::{Ar, Arma, Armax, Arx, BoxJenkins, OutputError};
         let sizes = [Ar, Arx, Arma, Armax, OutputError, BoxJenkins]
             .map(|structure| candidates(structure, &[1], &grid()).len());
-        assert_eq!(sizes, [3, 9, 6, 18, 9, 16]);
+        assert_eq!(sizes, [3, 18, 6, 36, 18, 48]);
     }
 }

@@ -7,7 +7,7 @@ use nalgebra::DMatrix;
 use tidegate_core::{Fit, Model, Record, ResponseModel, Scenario, Start};
 use tidegate_sysid::data::RecordExt;
 use tidegate_sysid::queueing_fit::{self, Window};
-use tidegate_sysid::{FitError, HammersteinFit, QueueingModel, QueueingParameters};
+use tidegate_sysid::{FitError, HammersteinFit, Polynomial, QueueingModel, QueueingParameters};
 
 use super::models::{STEPS_DRAWN, steps};
 use super::scores::Identified;
@@ -40,16 +40,35 @@ fn hammerstein(scenario: &Scenario, record: &Record) -> Result<Identified, FitEr
     let model = method.fit(record)?;
     let curve = model.curve();
     let structure = format!("Hammerstein({na},{nb},{nc})");
+    let (a, [b, _], c) = model.dynamics().coefficients();
+    let shown = |first: &str, values: &[f64]| {
+        let terms = values.iter().map(|it| format!("{it:.4}"));
+        std::iter::once(first.to_owned())
+            .chain(terms)
+            .filter(|it| !it.is_empty())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let poles = Polynomial::monic(&a).roots();
+    let zeros = vec![Polynomial::new(b.clone()).roots()];
     Ok(Identified {
         method: "Hammerstein".into(),
-        summary: format!("{structure}: {}\ndynamics {:?}\n", curve_text(curve), model.dynamics()),
-        json: curve_json("hammerstein", curve),
+        summary: format!(
+            "{structure}: A y(t) = B g(load, ready) + C e(t)\n  g: {}\n  coefficients of q^0, q^-1, ...\n  A = {}\n  B = {}\n  C = {}\n\
+             standard deviation of one-step errors {} s, large ones bounded",
+            curve_text(curve),
+            shown("1", &a),
+            shown("", &b),
+            shown("1", &c),
+            number(model.deviation_seconds)
+        ),
+        json: curve_json("hammerstein", curve, Some((&a, &b, &c))),
         structure,
         n_parameters: method.n_parameters(),
         n_noise_parameters: na + nc,
         warnings: Vec::new(),
-        poles: Vec::new(),
-        zeros: Vec::new(),
+        poles,
+        zeros,
         steps: steps(&model, record, STEPS_DRAWN),
         model: Box::new(model),
     })
@@ -80,7 +99,7 @@ fn queueing(scenario: &Scenario, record: &Record) -> Result<Identified, FitError
         method: "queueing".into(),
         structure: "queueing fit".into(),
         summary: format!("queueing fit: {}\n", curve_text(&parameters)),
-        json: curve_json("queueing", &parameters),
+        json: curve_json("queueing", &parameters, None),
         n_parameters: queueing_fit::N_PARAMETERS,
         n_noise_parameters: 0,
         warnings: Vec::new(),
@@ -132,8 +151,11 @@ fn curve_text(curve: &QueueingParameters) -> String {
     )
 }
 
-fn curve_json(kind: &str, curve: &QueueingParameters) -> String {
-    let value = serde_json::json!({
+/// A, B and C behind the curve.
+type Behind<'a> = (&'a [f64], &'a [f64], &'a [f64]);
+
+fn curve_json(kind: &str, curve: &QueueingParameters, behind: Option<Behind<'_>>) -> String {
+    let mut value = serde_json::json!({
         "kind": kind,
         "service_seconds": curve.service_seconds,
         "service_scv": curve.service_scv,
@@ -141,5 +163,10 @@ fn curve_json(kind: &str, curve: &QueueingParameters) -> String {
         "overhead_seconds": curve.overhead_seconds,
         "slots_per_replica": curve.slots_per_replica,
     });
+    if let Some((a, b, c)) = behind {
+        value["a"] = a.into();
+        value["b"] = b.into();
+        value["c"] = c.into();
+    }
     serde_json::to_string_pretty(&value).expect("numbers and text") + "\n"
 }

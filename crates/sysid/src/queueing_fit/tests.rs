@@ -59,7 +59,8 @@ fn windows(noise: f64, seed: u64) -> Vec<Window> {
 fn fitted(windows: &[Window]) -> QueueingFit {
     let prior = prior(1.0, 4.0);
     let start = QueueingParameters::from_logarithms(prior.mean.as_slice());
-    fit(&windows.iter().copied(), &prior, &start, 0.03, 60.0, level()).expect("there are windows")
+    fit(&windows.iter().copied(), &prior, &start, 0.03, Search::default(), 60.0, level())
+        .expect("there are windows")
 }
 
 /// A short tick, so that the stationary queue is reached: 1e-3 of what is spare is left to the approach.
@@ -132,8 +133,8 @@ fn wild_windows_move_the_fit_little() {
 fn without_windows_the_prior_is_all_there_is_and_that_is_an_error() {
     let prior = prior(1.0, 4.0);
     let start = QueueingParameters::from_logarithms(prior.mean.as_slice());
-    let error =
-        fit(&std::iter::empty(), &prior, &start, 0.03, 60.0, level()).expect_err("nothing was measured");
+    let error = fit(&std::iter::empty(), &prior, &start, 0.03, Search::default(), 60.0, level())
+        .expect_err("nothing was measured");
     assert_eq!(
         error.to_string(),
         "0 samples are too few for a queueing model, which needs 1; give more data or lower the orders"
