@@ -29,6 +29,8 @@ mod output_error;
 pub mod polynomial;
 mod prediction_error;
 mod prepared;
+#[cfg(test)]
+mod recovery;
 pub mod running;
 mod search;
 pub mod selection;

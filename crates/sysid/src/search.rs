@@ -15,6 +15,8 @@ use crate::triangle::Triangle;
 pub(crate) struct Minimum {
     pub(crate) theta: Vec<f64>,
     pub(crate) loss: f64,
+    /// Samples that the loss counts.
+    pub(crate) samples: usize,
     /// Of [∂e/∂θ, −e] there.
     pub(crate) triangle: Triangle,
     /// Steps tried, all starts together.
@@ -22,43 +24,41 @@ pub(crate) struct Minimum {
     pub(crate) is_converged: bool,
 }
 
-/// Steps with which every start is followed.
-const STEPS_FIRST: usize = 12;
+/// Steps with which every start is followed at first.
+const STEPS_FIRST: usize = 20;
 
-/// Steps with which a start is followed on a part of the record.
-const STEPS_EXPLORED: usize = 20;
+/// Of those that have not come to a minimum by then, this many, the lowest, get more steps.
+const SECOND: (usize, usize) = (8, 60);
 
 /// Steps after which the search gives up; deep flat valleys take dozens.
 const STEPS_MAX: usize = 300;
 
-/// How many of the starts are followed to the end.
+/// How many that are still on their way after that are followed to the end.
 const FINALISTS: usize = 3;
+
+/// ‖what a step explains of e‖ / ‖e‖ at which a start counts as at its minimum: the loss there is within 10⁻⁸ of it.
+const NEAR: f64 = 1e-4;
+
+/// The same at the end: rounding.
+const EXACT: f64 = 1e-13;
 
 /// The least loss found from these starts; `None` where none gives a finite loss.
 pub(crate) fn minimise(criterion: &mut Criterion<'_>, starts: &[Vec<f64>]) -> Option<Minimum> {
-    let mut found: Vec<Minimum> = Vec::new();
-    let mut steps = 0;
-    for start in starts {
-        if let Some(minimum) = descend(criterion, start, STEPS_FIRST, &found) {
-            steps += minimum.steps;
-            if !found.iter().any(|known| is_same(known, &minimum.theta)) {
-                found.push(minimum);
-            }
-        }
-    }
-    found.sort_by(|x, y| x.loss.total_cmp(&y.loss));
+    let found = valleys(criterion, starts);
+    let mut steps: usize = found.iter().map(|it| it.steps).sum();
     let mut best: Option<Minimum> = None;
-    for candidate in found.into_iter().take(FINALISTS) {
-        if best.as_ref().is_some_and(|best| is_same(best, &candidate.theta)) {
+    let mut n_followed = 0;
+    for candidate in found {
+        let can_win = |best: &Minimum| {
+            // At its minimum to 10⁻⁸ and above the best by more: it cannot. What is still on its way might.
+            !candidate.is_converged && n_followed < FINALISTS || candidate.loss < best.loss * (1.0 + 1e-7)
+        };
+        if best.as_ref().is_some_and(|best| best.is_met_by(&candidate) || !can_win(best)) {
             continue;
         }
-        let end = if candidate.is_converged {
-            candidate
-        } else {
-            let end = descend(criterion, &candidate.theta, STEPS_MAX, &[]).unwrap_or(candidate);
-            steps += end.steps;
-            end
-        };
+        n_followed += 1;
+        let end = descend(criterion, &candidate.theta, STEPS_MAX, EXACT, &[]).unwrap_or(candidate);
+        steps += end.steps;
         if best.as_ref().is_none_or(|best| end.loss < best.loss) {
             best = Some(end);
         }
@@ -68,23 +68,56 @@ pub(crate) fn minimise(criterion: &mut Criterion<'_>, starts: &[Vec<f64>]) -> Op
 
 /// The lowest points seen from these starts, the best first; for a search on more data.
 pub(crate) fn explore(criterion: &mut Criterion<'_>, starts: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let mut found: Vec<Minimum> = Vec::new();
-    for start in starts {
-        if let Some(minimum) = descend(criterion, start, STEPS_EXPLORED, &found)
-            && !found.iter().any(|known| is_same(known, &minimum.theta))
-        {
-            found.push(minimum);
-        }
-    }
-    found.sort_by(|x, y| x.loss.total_cmp(&y.loss));
-    found.into_iter().take(FINALISTS).map(|it| it.theta).collect()
+    valleys(criterion, starts).into_iter().take(FINALISTS).map(|it| it.theta).collect()
 }
 
-/// Whether θ lies within a hundredth of a standard error of a minimum: it would end there.
-fn is_same(known: &Minimum, theta: &[f64]) -> bool {
-    let step: Vec<f64> = theta.iter().zip(&known.theta).map(|(x, y)| x - y).collect();
-    // ‖J δ‖² against σ² = loss: that is δ in units of standard errors.
-    known.is_converged && known.triangle.moved(&step) <= 1e-2 * known.loss.sqrt()
+/// Where the starts lead, the lowest first, each place once.
+fn valleys(criterion: &mut Criterion<'_>, starts: &[Vec<f64>]) -> Vec<Minimum> {
+    let mut found: Vec<Minimum> = Vec::new();
+    let add = |found: &mut Vec<Minimum>, minimum: Minimum| {
+        if !found.iter().any(|known| known.is_met_by(&minimum)) {
+            found.push(minimum);
+        }
+    };
+    for start in starts {
+        if let Some(minimum) = descend(criterion, start, STEPS_FIRST, NEAR, &found) {
+            add(&mut found, minimum);
+        }
+    }
+    let lowest_first = |x: &Minimum, y: &Minimum| x.loss.total_cmp(&y.loss);
+    found.sort_by(lowest_first);
+    let (n_more, steps_more) = SECOND;
+    let (mut all, on_their_way): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.is_converged);
+    for (k, candidate) in on_their_way.into_iter().enumerate() {
+        if k < n_more {
+            let steps = candidate.steps;
+            let further = descend(criterion, &candidate.theta, steps_more, NEAR, &all).unwrap_or(candidate);
+            add(&mut all, Minimum { steps: steps + further.steps, ..further });
+        } else {
+            all.push(candidate);
+        }
+    }
+    all.sort_by(lowest_first);
+    all
+}
+
+impl Minimum {
+    /// Whether another search has come within a few tenths of a standard error of this minimum: it would end here.
+    ///
+    /// Where the data leave a direction open, ‖J δ‖ is small along it however far; so the losses must agree as well,
+    /// as they do within such a distance: (0.3 σ)² / N of V = σ².
+    fn is_met_by(&self, other: &Self) -> bool {
+        self.is_met_at(&other.theta, other.loss, other.samples)
+    }
+
+    fn is_met_at(&self, theta: &[f64], loss: f64, samples: usize) -> bool {
+        if !self.is_converged || (loss - self.loss).abs() * samples as f64 > 0.2 * self.loss {
+            return false;
+        }
+        let step: Vec<f64> = theta.iter().zip(&self.theta).map(|(x, y)| x - y).collect();
+        // ‖J δ‖² against σ² = loss: that is δ in units of standard errors.
+        self.triangle.moved(&step) <= 0.3 * self.loss.sqrt()
+    }
 }
 
 /// θ with C and F made stable.
@@ -103,6 +136,7 @@ fn descend(
     criterion: &mut Criterion<'_>,
     start: &[f64],
     steps_max: usize,
+    tolerance: f64,
     known: &[Minimum],
 ) -> Option<Minimum> {
     let mut theta = stabilised(criterion.orders, start);
@@ -115,8 +149,7 @@ fn descend(
     let mut is_converged = false;
     let mut steps = 0;
     while steps < steps_max {
-        // No step explains anything of e any more, to rounding.
-        if triangle.explained() <= 1e-13 || loss == 0.0 {
+        if triangle.explained() <= tolerance || loss == 0.0 {
             is_converged = true;
             break;
         }
@@ -146,7 +179,7 @@ fn descend(
                 is_converged = true;
                 break;
             }
-            if known.iter().any(|known| is_same(known, &theta)) {
+            if known.iter().any(|known| known.is_met_at(&theta, loss, criterion.samples())) {
                 break;
             }
         } else {
@@ -158,7 +191,7 @@ fn descend(
             growth *= 2.0;
         }
     }
-    Some(Minimum { theta, loss, triangle, steps, is_converged })
+    Some(Minimum { theta, loss, samples: criterion.samples(), triangle, steps, is_converged })
 }
 
 /// ‖e‖² − ‖e + J δ‖² = 2 zᵀRδ − ‖Rδ‖², with R δ ≈ z the triangular system.

@@ -49,9 +49,35 @@ impl Triangle {
             let v0 = r + norm.copysign(r);
             let factor = 1.0 / (norm * (norm + r.abs()));
             self.r[k * n + k] = -norm.copysign(r);
-            for j in k + 1..n {
+            let top = |j: usize| j * n + k;
+            // Four columns at a time share one reading of the pivot.
+            let mut j = k + 1;
+            while j + 4 <= n {
+                let columns = &mut right[(j - k - 1) * stride..];
+                let (a, rest) = columns.split_at_mut(stride);
+                let (b, rest) = rest.split_at_mut(stride);
+                let (c, d) = rest.split_at_mut(stride);
+                let (a, b, c, d) = (&mut a[..rows], &mut b[..rows], &mut c[..rows], &mut d[..rows]);
+                let dots = dot4(pivot, [a, b, c, d]);
+                let mut scales = [0.0; 4];
+                for (lane, scale) in scales.iter_mut().enumerate() {
+                    let top = &mut self.r[top(j + lane)];
+                    *scale = factor * (v0 * *top + dots[lane]);
+                    *top -= *scale * v0;
+                }
+                let pivot = &pivot[..rows];
+                for t in 0..rows {
+                    let v = pivot[t];
+                    a[t] -= scales[0] * v;
+                    b[t] -= scales[1] * v;
+                    c[t] -= scales[2] * v;
+                    d[t] -= scales[3] * v;
+                }
+                j += 4;
+            }
+            for j in j..n {
                 let other = &mut right[(j - k - 1) * stride..(j - k - 1) * stride + rows];
-                let top = &mut self.r[j * n + k];
+                let top = &mut self.r[top(j)];
                 let scale = factor * (v0 * *top + dot(pivot, other));
                 *top -= scale * v0;
                 other.iter_mut().zip(&*pivot).for_each(|(x, v)| *x -= scale * v);
@@ -182,6 +208,30 @@ pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
     }
     let [a, b, c, d, e, f, g, h] = sums;
     ((a + b) + (c + d)) + ((e + f) + (g + h)) + rest
+}
+
+/// Σ xᵢ yᵢ for four y at once.
+fn dot4(x: &[f64], y: [&[f64]; 4]) -> [f64; 4] {
+    let n = x.len();
+    let [a, b, c, d] = y.map(|y| &y[..n]);
+    let mut sums = [[0.0_f64; 4]; 4];
+    let whole = n - n % 4;
+    for t in (0..whole).step_by(4) {
+        let (x, a, b, c, d) = (&x[t..t + 4], &a[t..t + 4], &b[t..t + 4], &c[t..t + 4], &d[t..t + 4]);
+        for k in 0..4 {
+            sums[0][k] += x[k] * a[k];
+            sums[1][k] += x[k] * b[k];
+            sums[2][k] += x[k] * c[k];
+            sums[3][k] += x[k] * d[k];
+        }
+    }
+    for t in whole..n {
+        sums[0][0] += x[t] * a[t];
+        sums[1][0] += x[t] * b[t];
+        sums[2][0] += x[t] * c[t];
+        sums[3][0] += x[t] * d[t];
+    }
+    sums.map(|[a, b, c, d]| (a + b) + (c + d))
 }
 
 #[cfg(test)]
