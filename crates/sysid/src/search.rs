@@ -139,6 +139,7 @@ fn descend(
     tolerance: f64,
     known: &[Minimum],
 ) -> Option<Minimum> {
+    let samples = criterion.samples();
     let mut theta = stabilised(criterion.orders, start);
     let mut loss = criterion.loss(&theta);
     if !loss.is_finite() {
@@ -148,20 +149,27 @@ fn descend(
     let (mut damping, mut growth) = (1e-4, 2.0);
     let mut is_converged = false;
     let mut steps = 0;
+    // What the first trial from the present θ promised, as a share of the loss.
+    let mut hope = f64::INFINITY;
     while steps < steps_max {
         if triangle.explained() <= tolerance || loss == 0.0 {
             is_converged = true;
             break;
         }
         steps += 1;
-        let step = triangle.solve_damped(damping);
+        let (step, is_at_wall) = bounded_step(criterion.orders, &theta, &triangle, damping);
+        // What the linear model promises: ‖e‖² − ‖e + J δ‖² in mean squares, for this δ.
+        let promised = triangle.promised(&step) / samples as f64;
+        hope = hope.min(promised / loss);
+        if is_at_wall && damping <= 1e-3 && promised <= tolerance * tolerance * loss {
+            is_converged = true;
+            break;
+        }
         let moved: Vec<f64> = theta.iter().zip(&step).map(|(x, d)| x + d).collect();
         let trial = stabilised(criterion.orders, &moved);
         let is_mirrored = trial != moved;
         let trial_loss = criterion.loss(&trial);
-        // What the linear model promises: ‖e‖² − ‖e + J δ‖² in mean squares, for this δ.
-        let promised = promised(&triangle, &step) / criterion.samples() as f64;
-        let small = theta.iter().zip(&step).all(|(x, d)| d.abs() <= 1e-12 * (x.abs() + 1e-3));
+        let is_small = theta.iter().zip(&step).all(|(x, d)| d.abs() <= 1e-12 * (x.abs() + 1e-3));
         // Where the promise drowns in rounding of the loss, the gradient decides.
         let is_level = !is_mirrored && (trial_loss - loss).abs() <= 1e-13 * loss && promised <= 1e-12 * loss;
         if trial_loss < loss || is_level {
@@ -174,30 +182,70 @@ fn descend(
             damping *= (1.0 - (2.0 * gain - 1.0).powi(3)).max(0.1);
             damping = damping.max(1e-16);
             growth = 2.0;
+            hope = f64::INFINITY;
             (theta, loss, triangle) = (trial, trial_loss, next);
-            if small {
+            if is_small && damping <= 1.0 {
                 is_converged = true;
                 break;
             }
-            if known.iter().any(|known| known.is_met_at(&theta, loss, criterion.samples())) {
+            if known.iter().any(|known| known.is_met_at(&theta, loss, samples)) {
                 break;
             }
         } else {
-            if small {
-                is_converged = true;
+            if is_small {
+                // Damped to a standstill: at the minimum where nothing worth naming was to be won.
+                is_converged = hope <= 1e-7;
                 break;
             }
             damping *= growth;
             growth *= 2.0;
         }
     }
-    Some(Minimum { theta, loss, samples: criterion.samples(), triangle, steps, is_converged })
+    Some(Minimum { theta, loss, samples, triangle, steps, is_converged })
 }
 
-/// ‖e‖² − ‖e + J δ‖² = 2 zᵀRδ − ‖Rδ‖², with R δ ≈ z the triangular system.
-fn promised(triangle: &Triangle, step: &[f64]) -> f64 {
-    let r = triangle.matrix();
-    let moved = r * nalgebra::DVector::from_column_slice(step);
-    let z = triangle.right();
-    moved.iter().zip(&z).map(|(m, z)| m * (2.0 * z - m)).sum()
+/// How far inside the unit circle a search may come: the least value of P at z = ±1 for C and F.
+const WALL: f64 = 1e-12;
+
+/// The damped step, held back where it would carry a real root of C or F through z = 1 or z = −1; and whether it was.
+///
+/// A pole that wants to be an integrator (or absorbs what removing means has left) comes to the circle and stays; mirroring
+/// alone would throw every trial back and damp the other parameters to a standstill. A real root passes ±1 where
+/// P(±1) = 1 + Σ (±1)ᵏ pₖ changes sign, which is linear in the step: an equality where it binds.
+fn bounded_step(orders: &Orders, theta: &[f64], triangle: &Triangle, damping: f64) -> (Vec<f64>, bool) {
+    let damped = triangle.damped(damping);
+    let mut step = damped.back_substitute();
+    let mut walls: Vec<(Vec<f64>, f64)> = Vec::new();
+    let polynomials: Vec<_> = (0..orders.inputs.len())
+        .map(|i| orders.f(i))
+        .chain([orders.c()])
+        .filter(|it| !it.is_empty())
+        .collect();
+    // Holding one root back may push another out; each wall is added once.
+    loop {
+        let before = walls.len();
+        for range in &polynomials {
+            for sign in [1.0, -1.0] {
+                let mut row = vec![0.0; theta.len()];
+                let mut power = 1.0;
+                for k in range.clone() {
+                    power *= sign;
+                    row[k] = power;
+                }
+                let value = 1.0 + row.iter().zip(theta).map(|(r, x)| r * x).sum::<f64>();
+                let change: f64 = row.iter().zip(&step).map(|(r, d)| r * d).sum();
+                let is_new = walls.iter().all(|(known, _)| *known != row);
+                if is_new && value + change < WALL * 0.5 {
+                    walls.push((row, WALL - value));
+                }
+            }
+        }
+        if walls.len() == before {
+            return (step, !walls.is_empty());
+        }
+        match damped.held(&walls) {
+            Some(held) => step = held,
+            None => return (step, false),
+        }
+    }
 }
