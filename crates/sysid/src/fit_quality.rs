@@ -44,3 +44,21 @@ impl InputOutputModel {
         fit_percent(&record.outputs[0].values, self.simulate(&inputs_of(record), start).as_slice())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+
+    #[test]
+    fn percent_of_the_spread_explained() {
+        let y = [1.0, 2.0, 3.0, 4.0];
+        assert_eq!(fit_percent(&y, &y), 100.0);
+        assert_relative_eq!(fit_percent(&y, &[2.5; 4]), 0.0, epsilon = 1e-12);
+        // Errors of half the spread: ‖(½, …)‖ = 1 against ‖(−1.5, −0.5, 0.5, 1.5)‖ = √5.
+        let off: Vec<f64> = y.iter().map(|y| y + 0.5).collect();
+        assert_relative_eq!(fit_percent(&y, &off), 100.0 * (1.0 - 1.0 / 5.0_f64.sqrt()), epsilon = 1e-12);
+        assert_eq!(fit_percent(&[2.0; 3], &[2.0; 3]), 100.0);
+        assert_eq!(fit_percent(&[2.0; 3], &[1.0; 3]), f64::NEG_INFINITY);
+    }
+}

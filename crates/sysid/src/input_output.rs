@@ -235,3 +235,44 @@ impl fmt::Display for Warning {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Plant;
+    use crate::{Armax, BoxJenkins};
+    use approx::assert_relative_eq;
+    use tidegate_core::{Fit, Model, Start};
+
+    #[test]
+    fn responses_are_those_of_a_free_run() {
+        let plant = Plant::box_jenkins(&[&[0.0, 0.4, 0.2]], &[&[-1.3, 0.6]], &[0.5], &[-0.7], 0.3);
+        let plant = Plant { offset: 7.0, ..plant };
+        let model = BoxJenkins::new(&[2], 1, 1, &[2], &[1]).fit(&plant.record(500, 1)).expect("fits");
+        let (u, y) = (model.inputs[0].mean, model.output.mean);
+        let step = nalgebra::DMatrix::from_element(200, 1, u + 1.0);
+        let run = model.simulate(&step, Start::Zero);
+        for (k, value) in model.step_response(0, 200).into_iter().enumerate() {
+            assert_relative_eq!(value, run[k] - y, epsilon = 1e-9);
+        }
+        assert_relative_eq!(run[199] - y, model.steady_gain(0), max_relative = 1e-6);
+        assert_eq!(model.impulse_response(0, 1), [0.0]);
+        assert_relative_eq!(model.noise_response(2)[1], model.parameters()[2] - model.parameters()[3]);
+    }
+
+    #[test]
+    fn poles_and_zeros_are_those_of_the_plant() {
+        let plant = Plant::armax(&[-1.5, 0.7], &[0.0, 1.0, 0.5], &[], 0.01);
+        let model = Armax::new(2, &[2], 0, &[1]).fit(&plant.record(2000, 1)).expect("fits");
+        let poles = model.poles(0);
+        assert_relative_eq!(poles[0].re, 0.75, epsilon = 1e-3);
+        assert_relative_eq!(poles[0].im.abs(), 0.1375_f64.sqrt(), epsilon = 1e-3);
+        assert_relative_eq!(model.zeros(0)[0].re, -0.5, epsilon = 1e-2);
+        assert!(model.is_stable() && model.noise_poles().len() == 2);
+        // Three figures of one sum: AIC, BIC and FPE by hand.
+        let (n, d, v) = (model.samples as f64, 4.0, model.loss);
+        assert_relative_eq!(model.aic(), n * v.ln() + 2.0 * d);
+        assert_relative_eq!(model.bic() - model.aic(), d * (n.ln() - 2.0));
+        assert_relative_eq!(model.fpe(), v * (n + d) / (n - d), max_relative = 1e-12);
+        assert_relative_eq!(model.noise_variance(), v * n / (n - d), max_relative = 1e-12);
+    }
+}

@@ -254,3 +254,75 @@ impl From<WarningText> for Warning {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Plant;
+    use crate::{Ar, BoxJenkins};
+    use expect_test::{Expect, expect};
+    use tidegate_core::Fit;
+
+    fn model() -> InputOutputModel {
+        let plant =
+            Plant::box_jenkins(&[&[0.0, 0.4], &[0.0, 0.7]], &[&[-0.9], &[-0.5]], &[0.4], &[-0.9], 0.3);
+        BoxJenkins::new(&[1, 1], 1, 1, &[1, 1], &[1, 1]).fit(&plant.record(200, 1)).expect("fits")
+    }
+
+    #[test]
+    fn models_come_back_bit_by_bit() {
+        let mut model = model();
+        model.warnings = vec![
+            Warning::NotConverged { steps: 3 },
+            Warning::IllConditioned { parameter: "a1".into(), condition: 1.0 / 3.0 },
+            Warning::Unstable { polynomial: "D".into(), radius: 1.1 },
+        ];
+        assert_eq!(InputOutputModel::from_json(&model.to_json()), Ok(model));
+        let series = Ar::new(1).fit(&Plant::arma(&[-0.5], &[], 1.0).record(100, 2)).expect("fits");
+        assert_eq!(InputOutputModel::from_json(&series.to_json()), Ok(series));
+    }
+
+    fn check(from: &str, to: &str, expected: &Expect) {
+        let text = model().to_json();
+        assert!(text.contains(from), "there is no {from} in the text");
+        let error = InputOutputModel::from_json(&text.replacen(from, to, 1)).expect_err("the text is wrong");
+        expected.assert_eq(&error.to_string());
+    }
+
+    #[test]
+    fn wrong_texts_are_refused() {
+        check("\"version\": 1", "\"version\": 2", &expect!["`version` must be 1, but is 2"]);
+        check(
+            "tidegate input-output model",
+            "another",
+            &expect!["`format` must be `tidegate input-output model`, but is `another`"],
+        );
+        check(
+            "\"step_seconds\": 1.0",
+            "\"step_seconds\": -1.0",
+            &expect!["`step_seconds` must be a positive number, but is -1"],
+        );
+        check("\"nd\": 1", "\"nd\": 2", &expect!["`parameters` has 6 values, but the orders need 7"]);
+        check(
+            "\"box_jenkins\"",
+            "\"armax\"",
+            &expect!["`orders` give ARMAX the order nd, which it does not have"],
+        );
+        check("\"nb\": 1", "\"nb\": 0", &expect!["`orders` are wrong: `nb[0]` is 0, but must be at least 1"]);
+        check(
+            "\"samples\": 198",
+            "\"samples\": 4",
+            &expect!["`samples` must be above the 6 parameters, but is 4"],
+        );
+        check(
+            "\"orders\"",
+            "\"order\"",
+            &expect![
+                "not an input-output model: unknown field `order`, expected one of `format`, `version`, `structure`, `orders`, `parameters`, `output`, `inputs`, `step_seconds`, `loss`, `samples`, `estimation_fit_percent`, `covariance`, `steps`, `warnings` at line 5 column 9"
+            ],
+        );
+        let error = InputOutputModel::from_json("{").expect_err("half a text");
+        expect!["not an input-output model: EOF while parsing an object at line 1 column 1"]
+            .assert_eq(&error.to_string());
+    }
+}

@@ -263,3 +263,110 @@ fn divide_lanes_by<const N: usize>(
     }
     past.copy_from_slice(&state);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::orders::InputOrders;
+    use crate::testing::Plant;
+    use approx::assert_relative_eq;
+    use nalgebra::{DMatrix, DVector};
+    use tidegate_core::Record;
+
+    /// Two inputs, every polynomial there, one direct feed-through.
+    fn orders() -> Orders {
+        let inputs = vec![InputOrders { nb: 2, nf: 2, nk: 0 }, InputOrders { nb: 1, nf: 1, nk: 3 }];
+        Orders { na: 2, nc: 2, nd: 1, inputs }
+    }
+
+    const THETA: [f64; 12] = [-0.5, 0.2, 0.7, 0.1, -0.4, 0.3, -0.2, -0.6, -0.8, 0.3, 0.5, 0.0];
+
+    fn theta() -> Vec<f64> {
+        THETA[..11].to_vec()
+    }
+
+    fn record() -> Record {
+        Plant::box_jenkins(&[&[1.0, 0.2], &[0.0, 0.5]], &[&[-0.8], &[-0.5]], &[0.3], &[-0.6], 0.4)
+            .record(300, 7)
+    }
+
+    /// The definition of the criterion, one difference equation after the other.
+    fn by_definition(data: &Prepared, theta: &[f64]) -> Vec<f64> {
+        let [a1, a2, b0, b1, b3, c1, c2, d1, f1, f2, g1] = *theta else { panic!("eleven parameters") };
+        let (y, u, z) = (&data.output.values, &data.inputs[0].values, &data.inputs[1].values);
+        let n = y.len();
+        let past = |x: &[f64], t: usize, k: usize| if t >= k { x[t - k] } else { 0.0 };
+        let (mut w, mut r, mut v, mut e) = (vec![0.0; n], vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+        for t in 0..n {
+            w[t] = b0 * u[t] + b1 * past(u, t, 1) - f1 * past(&w, t, 1) - f2 * past(&w, t, 2);
+            r[t] = b3 * past(z, t, 3) - g1 * past(&r, t, 1);
+            v[t] = y[t] + a1 * past(y, t, 1) + a2 * past(y, t, 2) - w[t] - r[t];
+            if t >= 4 {
+                e[t] = v[t] + d1 * v[t - 1] - c1 * past(&e, t, 1) - c2 * past(&e, t, 2);
+            }
+        }
+        e
+    }
+
+    #[test]
+    fn residuals_are_those_of_the_definition() {
+        let (orders, data) = (orders(), Prepared::new(&record()));
+        let mut criterion = Criterion::new(&orders, &data, orders.skip());
+        let loss = criterion.loss(&theta());
+        let expected = by_definition(&data, &theta());
+        for (e, expected) in criterion.residuals().iter().zip(&expected) {
+            assert_relative_eq!(*e, expected, epsilon = 1e-12);
+        }
+        assert_eq!(orders.skip(), 4);
+        assert_relative_eq!(loss, expected.iter().map(|e| e * e).sum::<f64>() / 296.0, max_relative = 1e-12);
+    }
+
+    #[test]
+    fn the_gradient_is_exact() {
+        let (orders, data) = (orders(), Prepared::new(&record()));
+        let mut criterion = Criterion::new(&orders, &data, orders.skip());
+        let theta = theta();
+        let residuals = |criterion: &mut Criterion<'_>, theta: &[f64]| {
+            criterion.loss(theta);
+            DVector::from_column_slice(criterion.residuals())
+        };
+        let step = 1e-6;
+        let columns: Vec<DVector<f64>> = (0..theta.len())
+            .map(|k| {
+                let (mut up, mut down) = (theta.clone(), theta.clone());
+                up[k] += step;
+                down[k] -= step;
+                (residuals(&mut criterion, &up) - residuals(&mut criterion, &down)) / (2.0 * step)
+            })
+            .collect();
+        let jacobian = DMatrix::from_columns(&columns);
+        let e = residuals(&mut criterion, &theta);
+        let triangle = criterion.triangle();
+        let r = triangle.matrix();
+        let (gram, expected) = (r.transpose() * &r, jacobian.transpose() * &jacobian);
+        assert_relative_eq!(gram, expected, max_relative = 1e-6, epsilon = 1e-4);
+        let slope = r.transpose() * DVector::from_vec(triangle.right());
+        assert_relative_eq!(slope, -(jacobian.transpose() * e), max_relative = 1e-6, epsilon = 1e-4);
+    }
+
+    #[test]
+    fn filtering_side_by_side_is_filtering() {
+        // Orders beyond those that have a loop of their own, and blocks that do not end with the record.
+        let x: Vec<f64> = (0..300).map(|t| f64::from((t * t) % 17) - 8.0).collect();
+        for tail in [&[0.5][..], &[-1.2, 0.5], &[0.3, 0.2, 0.1], &[-0.3, 0.2, 0.1, 0.05], &[0.1; 6]] {
+            let columns: Vec<_> = (0..6).map(|shift| Column { source: &x, shift, factor: 1.0 }).collect();
+            let target = Column { source: &x, shift: 7, factor: 1.0 };
+            let found = triangle(&columns, target, Target::Filtered, 10..300, tail).matrix();
+            let filtered: Vec<DVector<f64>> = (0..6)
+                .map(|shift| {
+                    let mut column = x[10 - shift..300 - shift].to_vec();
+                    divide(tail, &mut column);
+                    DVector::from_vec(column)
+                })
+                .collect();
+            let expected = DMatrix::from_columns(&filtered);
+            let (gram, expected) = (found.transpose() * &found, expected.transpose() * &expected);
+            assert_relative_eq!(gram, expected, max_relative = 1e-9);
+        }
+    }
+}

@@ -36,10 +36,14 @@ impl Centred {
         let x = &channel.values;
         let mean = mean(x);
         let mut values: Vec<f64> = x.iter().map(|x| x - mean).collect();
-        let peak = values.iter().fold(0.0_f64, |max, x| max.max(x.abs()));
+        let peak = lanes(&values, 0.0, |max, x| if x.abs() > max { x.abs() } else { max })
+            .into_iter()
+            .fold(0.0_f64, f64::max);
         let scale = if peak > 0.0 { peak.log2().round().clamp(-1000.0, 1000.0).exp2() } else { 1.0 };
         if scale != 1.0 {
-            values.iter_mut().for_each(|x| *x /= scale);
+            // A power of two within the clamp has an exact inverse.
+            let inverse = 1.0 / scale;
+            values.iter_mut().for_each(|x| *x *= inverse);
         }
         Self { mean, scale, values }
     }
@@ -49,16 +53,26 @@ impl Centred {
 pub(crate) fn mean(x: &[f64]) -> f64 {
     // A factor, not a division each; and before the sum, which could overflow.
     let share = 1.0 / x.len() as f64;
-    let first = sum(x.iter().map(|x| x * share));
-    first + sum(x.iter().map(|x| (x - first) * share))
+    let first: f64 = lanes(x, 0.0, |sum, x| sum + x * share).into_iter().sum();
+    first + lanes(x, 0.0, |sum, x| sum + (x - first) * share).into_iter().sum::<f64>()
 }
 
-fn sum(values: impl Iterator<Item = f64>) -> f64 {
-    // Eight running sums, as in `triangle::dot`.
-    let mut sums = [0.0_f64; 8];
-    for (t, x) in values.enumerate() {
-        sums[t % 8] += x;
+/// Σ (x − centre)².
+pub(crate) fn scatter(x: &[f64], centre: f64) -> f64 {
+    lanes(x, 0.0, |sum, x| sum + (x - centre) * (x - centre)).into_iter().sum()
+}
+
+/// A fold in eight lanes side by side: in one, each term would wait for the one before it.
+fn lanes(x: &[f64], start: f64, fold: impl Fn(f64, f64) -> f64) -> [f64; 8] {
+    let mut lanes = [start; 8];
+    let chunks = x.chunks_exact(8);
+    for (lane, x) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane = fold(*lane, *x);
     }
-    let [a, b, c, d, e, f, g, h] = sums;
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for chunk in chunks {
+        for k in 0..8 {
+            lanes[k] = fold(lanes[k], chunk[k]);
+        }
+    }
+    lanes
 }

@@ -55,7 +55,7 @@ impl InputOutputModel {
         let (y, u) = self.deviations(record);
         let mut state = Vec::with_capacity(self.state_len());
         push_last(&mut state, &y, self.orders.na);
-        let is_short = y.len() <= self.orders.skip();
+        let is_short = y.len() < self.orders.skip();
         let contributions: Vec<Vec<f64>> = (0..u.len()).map(|i| self.contribution(i, &u[i])).collect();
         for ((u, w), it) in u.iter().zip(&contributions).zip(&self.orders.inputs) {
             push_last(&mut state, u, it.nb + it.nk - 1);
@@ -217,4 +217,191 @@ fn continued(b: &[f64], f: &[f64], x: &[f64], x_past: &[f64], past: &[f64]) -> V
     }
     divide(f, &mut y);
     y
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+    use nalgebra::DVector;
+    use proptest::prelude::*;
+    use tidegate_core::Channel;
+
+    use crate::input_output::Signal;
+    use crate::orders::{InputOrders, Orders, Structure};
+    use crate::testing::Plant;
+
+    /// All polynomials at once, two inputs; means that are not zero.
+    fn model() -> InputOutputModel {
+        let inputs = vec![InputOrders { nb: 2, nf: 2, nk: 1 }, InputOrders { nb: 1, nf: 1, nk: 3 }];
+        let orders = Orders { na: 1, nc: 2, nd: 1, inputs };
+        let theta = [-0.5, 0.7, 0.1, -0.4, 0.3, -0.2, -0.6, -0.8, 0.3, 0.5];
+        let signal = |name: &str, mean: f64| Signal { name: name.into(), unit: "1".into(), mean };
+        InputOutputModel {
+            structure: Structure::BoxJenkins,
+            polynomials: Polynomials::from_parameters(&orders, &theta),
+            orders,
+            output: signal("y", 3.0),
+            inputs: vec![signal("u1", 0.2), signal("u2", -0.1)],
+            step_seconds: 1.0,
+            loss: 1.0,
+            samples: 100,
+            estimation_fit_percent: 0.0,
+            covariance: DMatrix::zeros(10, 10),
+            steps: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn record() -> Record {
+        let plant =
+            Plant::box_jenkins(&[&[0.0, 0.7], &[0.0, 0.4]], &[&[-0.8], &[-0.5]], &[0.3], &[-0.6], 0.4);
+        plant.record(60, 3)
+    }
+
+    fn first(record: &Record, n: usize) -> Record {
+        let cut = |it: &Channel| Channel { values: it.values[..n].to_vec(), ..it.clone() };
+        Record {
+            inputs: record.inputs.iter().map(cut).collect(),
+            outputs: record.outputs.iter().map(cut).collect(),
+            ..record.clone()
+        }
+    }
+
+    fn steps(ahead: usize) -> NonZeroU32 {
+        NonZeroU32::new(ahead as u32).expect("at least one step")
+    }
+
+    /// What a predictor h steps ahead is: know the record up to t − h, let the model run on with e = 0.
+    #[test]
+    fn predictions_are_runs_from_where_the_record_ended() {
+        let (model, record) = (model(), record());
+        let inputs = inputs_of(&record);
+        for ahead in [1, 2, 3, 7, 20] {
+            let predicted = model.predict(&record, steps(ahead));
+            for t in model.first_predicted(steps(ahead))..60 {
+                let known = first(&record, t + 1 - ahead);
+                let future = inputs.rows(t + 1 - ahead, ahead).into_owned();
+                let run = model.simulate(&future, model.state_after(&known));
+                assert_relative_eq!(predicted[t], run[ahead - 1], epsilon = 1e-10);
+            }
+        }
+    }
+
+    /// The Kalman filter of the same system in innovations form, its state the coefficients of what comes next:
+    /// noise n with A D n = C e as x⁺ = Φ x + K e, n = x₁ + e. Predictions are Φ's powers.
+    #[test]
+    fn predictions_are_those_of_the_steady_kalman_filter() {
+        let (model, record) = (model(), record());
+        let Polynomials { a, c, d, .. } = &model.polynomials;
+        let ad = a.product(d);
+        let padded = |p: &[f64], k: usize| p.get(k).copied().unwrap_or(0.0);
+        let order = 3;
+        let transition = DMatrix::from_fn(order, order, |i, j| {
+            let companion = if j == 0 { -padded(ad.coefficients(), i + 1) } else { 0.0 };
+            companion + f64::from(u8::from(j == i + 1))
+        });
+        let gain = DVector::from_fn(order, |i, _| {
+            padded(c.coefficients(), i + 1) - padded(ad.coefficients(), i + 1)
+        });
+        let free = model.simulate(&inputs_of(&record), Start::Zero);
+        let noise: Vec<f64> = record.outputs[0].values.iter().zip(&free).map(|(y, f)| y - f).collect();
+        // From a state of zero at the start the filter needs a while to forget: its poles are C's, 0.3 in square.
+        let mut state = DVector::zeros(order);
+        let mut states = Vec::new();
+        for n in &noise {
+            let innovation = n - state[0];
+            state = &transition * &state + &gain * innovation;
+            states.push(state.clone());
+        }
+        for ahead in [1, 2, 5] {
+            let predicted = model.predict(&record, steps(ahead));
+            for t in 50..60 {
+                let mut at = states[t - ahead].clone();
+                for _ in 1..ahead {
+                    at = &transition * at;
+                }
+                assert_relative_eq!(predicted[t], free[t] + at[0], epsilon = 1e-8);
+            }
+        }
+    }
+
+    #[test]
+    fn predictions_do_not_peek() {
+        let (model, record) = (model(), record());
+        for ahead in [1, 4] {
+            let before = model.predict(&record, steps(ahead));
+            for t in 0..60 {
+                let mut changed = record.clone();
+                changed.outputs[0].values[t] += 100.0;
+                let after = model.predict(&changed, steps(ahead));
+                let same = (0..(t + ahead).min(60)).all(|k| (before[k] - after[k]).abs() < 1e-9);
+                assert!(
+                    same,
+                    "{ahead} steps ahead, sample {t} changed what was predicted before it was known"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_in_two_parts_is_one_run() {
+        let (model, record) = (model(), record());
+        let inputs = inputs_of(&record);
+        let whole = model.simulate(&inputs, Start::Zero);
+        // In a record of the model's own free run e is 0 throughout.
+        let mut own = record;
+        own.outputs[0].values = whole.iter().copied().collect();
+        let state = model.state_after(&first(&own, 40));
+        let rest = model.simulate(&inputs.rows(40, 20).into_owned(), state);
+        for t in 0..20 {
+            assert_relative_eq!(rest[t], whole[40 + t], epsilon = 1e-9);
+        }
+        assert_eq!(model.state_len(), 1 + (2 + 2) + (3 + 1) + 1 + 2);
+    }
+
+    #[test]
+    fn the_best_start_is_recovered_and_beats_the_means() {
+        let (model, record) = (model(), record());
+        let inputs = inputs_of(&record);
+        let mut state = vec![0.0; model.state_len()];
+        // y, w₁, w₂, w of the second input.
+        (state[0], state[3], state[4], state[8]) = (20.0, -10.0, 5.0, 30.0);
+        let mut own = record;
+        own.outputs[0].values = model.simulate(&inputs, Start::State(state)).iter().copied().collect();
+        assert!(model.fit_simulated(&own, Start::Zero) < 90.0);
+        assert!(model.fit_simulated(&own, model.best_start(&own)) > 99.999_999);
+    }
+
+    #[test]
+    fn short_records_have_no_predictions_and_no_panics() {
+        let (model, record) = (model(), record());
+        for n in 0..8 {
+            let record = first(&record, n);
+            assert_eq!(model.predict(&record, steps(3)).nrows(), n);
+            assert_eq!(model.residuals(&record).len(), n);
+            assert!(
+                matches!(model.state_after(&record), Start::State(state) if state.len() == model.state_len())
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn continuing_is_the_same_as_not_stopping(
+            b in prop::collection::vec(-1.0_f64..1.0, 1..6),
+            f in prop::collection::vec(-0.3_f64..0.3, 0..4),
+            x in prop::collection::vec(-1.0_f64..1.0, 12..30),
+            cut in 0_usize..12,
+        ) {
+            let whole = continued(&b, &f, &x, &vec![0.0; b.len() - 1], &vec![0.0; f.len()]);
+            let (mut x_past, mut past) = (Vec::new(), Vec::new());
+            push_last(&mut x_past, &x[..cut], b.len() - 1);
+            push_last(&mut past, &whole[..cut], f.len());
+            let rest = continued(&b, &f, &x[cut..], &x_past, &past);
+            for (x, y) in rest.iter().zip(&whole[cut..]) {
+                prop_assert!((x - y).abs() < 1e-12);
+            }
+        }
+    }
 }

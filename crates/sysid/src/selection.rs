@@ -262,3 +262,74 @@ fn first_part(record: &Record, n: usize) -> Record {
         outputs: record.outputs.iter().map(cut).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Plant;
+    use approx::assert_relative_eq;
+    use expect_test::expect;
+
+    fn plant() -> Plant {
+        Plant::armax(&[-1.2, 0.5], &[0.0, 0.0, 0.6, 0.3], &[], 0.4)
+    }
+
+    const AHEAD: NonZeroU32 = NonZeroU32::MIN;
+
+    #[test]
+    fn schwarz_finds_the_orders_of_the_plant() {
+        let candidates = Grid::arx(0..=4, 1..=3, 0..=4).candidates();
+        assert_eq!(candidates.len(), 75);
+        let ranked =
+            rank(evaluate_arx(&candidates, &plant().record(2000, 1), By::Bic).expect("all can be fitted"));
+        expect![[""]].assert_eq(&table(&ranked, 3));
+    }
+
+    #[test]
+    fn all_at_once_is_one_by_one() {
+        let mut grid = Grid { n_inputs: 2, ..Grid::arx(0..=3, 1..=2, 0..=2) };
+        grid.nc = 0..=5;
+        let plant = Plant {
+            b: vec![plant().b[0].clone(), plant().b[0].clone()],
+            f: vec![crate::Polynomial::one(); 2],
+            ..plant()
+        };
+        let record = plant.record(300, 2);
+        let candidates = grid.candidates();
+        assert_eq!(candidates.len(), 24, "ARX has no C");
+        let skip = common_skip(&candidates).expect("orders are fine");
+        for by in [By::Aic, By::Bic, By::Fpe] {
+            for fast in evaluate_arx(&candidates, &record, by).expect("fits") {
+                let slow = evaluate(&fast.candidate, &record, skip, by);
+                let (fast, slow) = (fast.value.expect("fits"), slow.value.expect("fits"));
+                assert_relative_eq!(fast, slow, max_relative = 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn hold_out_prefers_the_plant_to_more_of_everything() {
+        let plant = Plant::armax(&[-0.8], &[0.0, 1.0], &[0.7], 0.5);
+        let record = plant.record(400, 3);
+        let grid = Grid { structure: Structure::Armax, nc: 0..=1, ..Grid::arx(1..=1, 1..=1, 1..=2) };
+        let candidates = grid.candidates();
+        let skip = common_skip(&candidates).expect("orders are fine");
+        let by = By::HoldOut { estimation_fraction: 0.6, ahead: AHEAD };
+        let ranked = rank(candidates.iter().map(|it| evaluate(it, &record, skip, by)).collect());
+        assert_eq!(ranked[0].candidate.orders.text(Structure::Armax), "ARMAX(1,1,1,1)");
+        // Its error there is that of the noise.
+        assert_relative_eq!(*ranked[0].value.as_ref().expect("fits"), 0.25, max_relative = 0.25);
+    }
+
+    #[test]
+    fn what_cannot_be_fitted_comes_last_and_says_why() {
+        let candidates = Grid::arx(1..=1, 1..=1, 1..=1).candidates();
+        let mut all = evaluate_arx(&candidates, &plant().record(50, 4), By::Aic).expect("fits");
+        let record = plant().record(6, 4);
+        let large = Grid::arx(9..=9, 1..=1, 1..=1).candidates().swap_remove(0);
+        all.insert(0, evaluate(&large, &record, 9, By::Aic));
+        let ranked = rank(all);
+        assert!(ranked[0].value.is_ok() && ranked[1].value.is_err());
+        assert!(table(&ranked, 9).contains("6 samples are too few for ARX(9,1,1), which needs 20"));
+    }
+}

@@ -4,20 +4,19 @@
 //!   better residuals. Also C = 1, and random stable C with A and B by least squares, which are linear once C is known.
 //! - OE: Steiglitz & McBride (1965) from F = 1, on the data and on the noise-free output of a long ARX; random stable F
 //!   with B by least squares.
-//! - BJ: the starts of OE, each with an ARMA model of what it leaves; and with white noise.
+//! - BJ: the starts of OE, also on series whitened by the A of a long ARX, each with an ARMA model of what it leaves; and
+//!   with white noise.
 //!
-//! The random polynomials come from a fixed seed: the same record gives the same model.
+//! Random polynomials are many, and cheap: linear least squares gives the rest of each. Only those of least loss become
+//! starts. The random polynomials come from a fixed seed: the same record gives the same model.
 
 use rand::{Rng, RngExt};
 use tidegate_core::{Seed, Stream};
 
 use crate::orders::{InputOrders, Orders};
-use crate::polynomial::{Polynomial, divide};
+use crate::polynomial::{Polynomial, divide, multiply};
 use crate::prediction_error::{Column, Criterion, Target, triangle};
 use crate::search::stabilised;
-
-/// Random polynomials tried for each structure.
-const N_RANDOM: u64 = 8;
 
 /// Rounds of Steiglitz & McBride; it does not descend, so the best round is kept.
 const ROUNDS: usize = 8;
@@ -32,37 +31,84 @@ struct Series<'a> {
     u: Vec<&'a [f64]>,
 }
 
+/// How many random polynomials are drawn, and how many of them, those of least loss, become starts.
+#[derive(Clone, Copy)]
+pub(crate) struct Draws {
+    pub(crate) n_drawn: usize,
+    pub(crate) n_kept: usize,
+}
+
 /// Starts for a search on these series, the most promising first.
-pub(crate) fn starts(orders: &Orders, y: &[f64], u: &[&[f64]]) -> Vec<Vec<f64>> {
+pub(crate) fn starts(orders: &Orders, y: &[f64], u: &[&[f64]], draws: Draws) -> Vec<Vec<f64>> {
     let series = Series { y, u: u.to_vec() };
     let mut rng = Seed::training(0).rng(Stream::Search);
     let mut starts = Vec::new();
     if orders.inputs.iter().all(|it| it.nf == 0) && orders.nd == 0 {
-        hannan_rissanen(orders, &series, &mut starts);
+        starts.extend(rated(orders, &series, hannan_rissanen(orders, &series)).into_iter().next());
         starts.push(given_noise_filter(orders, &series, &vec![0.0; orders.nc]));
-        for _ in 0..N_RANDOM {
-            starts.push(given_noise_filter(orders, &series, &random_stable(&mut rng, orders.nc)));
-        }
+        let drawn = (0..draws.n_drawn)
+            .map(|_| given_noise_filter(orders, &series, &random_stable(&mut rng, orders.nc)))
+            .collect();
+        starts.extend(rated(orders, &series, drawn).into_iter().take(draws.n_kept));
         return starts;
     }
     let plant = Orders { na: 0, nc: 0, nd: 0, inputs: orders.inputs.clone() };
-    let mut plants = steiglitz_mcbride(&plant, &series);
-    plants.extend(from_long_arx(&plant, &series));
-    for _ in 0..N_RANDOM {
-        plants.push(given_poles(&plant, &series, |nf| random_stable(&mut rng, nf)));
-    }
-    if orders.nc + orders.nd == 0 {
-        return plants;
-    }
-    for plant_theta in &plants {
-        let mut criterion = Criterion::of(&plant, y, u.to_vec(), plant.skip());
-        if criterion.loss(plant_theta).is_finite() {
-            let noise = noise_model(orders, &criterion.equation_error()[plant.skip()..]);
-            starts.push(joined(orders, &plant, plant_theta, &noise));
+    let is_noisy = orders.nc + orders.nd > 0;
+    let whole = |plant_theta: Vec<f64>| {
+        if !is_noisy {
+            return plant_theta;
         }
+        let mut criterion = Criterion::of(&plant, y, u.to_vec(), plant.skip());
+        criterion.loss(&plant_theta);
+        let noise = noise_model(orders, &criterion.equation_error()[plant.skip()..]);
+        joined(orders, &plant, &plant_theta, &noise)
+    };
+    let mut plants = steiglitz_mcbride(&plant, &series);
+    if is_noisy {
+        starts.push(joined(orders, &plant, &plants[0], &vec![0.0; orders.nc + orders.nd]));
     }
-    starts.push(joined(orders, &plant, &plants[0], &vec![0.0; orders.nc + orders.nd]));
+    plants.extend(from_long_arx(&plant, &series));
+    // The long ARX' A whitens the noise, and the plant between whitened series is the same.
+    let whitened = if is_noisy { whitened(orders, &series) } else { None };
+    let white = whitened
+        .as_ref()
+        .map_or(series.clone(), |(y, u)| Series { y, u: u.iter().map(|u| &u[..]).collect() });
+    if is_noisy {
+        plants.extend(steiglitz_mcbride(&plant, &white));
+    }
+    starts.extend(plants.into_iter().map(whole));
+    let drawn = (0..draws.n_drawn)
+        .map(|_| whole(given_poles(&plant, &white, |nf| random_stable(&mut rng, nf))))
+        .collect();
+    starts.extend(rated(orders, &series, drawn).into_iter().take(draws.n_kept));
     starts
+}
+
+/// Starts made stable, the one of least loss first; those without a finite loss are left out.
+fn rated(orders: &Orders, series: &Series<'_>, starts: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+    let mut criterion = Criterion::of(orders, series.y, series.u.clone(), orders.skip());
+    let mut rated: Vec<(f64, Vec<f64>)> = starts
+        .into_iter()
+        .map(|theta| {
+            let theta = stabilised(orders, &theta);
+            (criterion.loss(&theta), theta)
+        })
+        .filter(|(loss, _)| loss.is_finite())
+        .collect();
+    rated.sort_by(|(x, _), (y, _)| x.total_cmp(y));
+    rated.into_iter().map(|(_, theta)| theta).collect()
+}
+
+/// All series filtered by the A of a long ARX.
+fn whitened(orders: &Orders, series: &Series<'_>) -> Option<(Vec<f64>, Vec<Vec<f64>>)> {
+    let long = long(orders, series.y.len());
+    if long.skip() + long.n_parameters() >= series.y.len() {
+        return None;
+    }
+    let theta = given_noise_filter(&long, series, &[]);
+    let a = Polynomial::monic(&theta[long.a()]);
+    let filter = |x: &[f64]| multiply(a.coefficients(), x);
+    Some((filter(series.y), series.u.iter().map(|u| filter(u)).collect()))
 }
 
 /// θ of the whole model from that of its plant and c, d.
@@ -88,12 +134,8 @@ fn noise_model(orders: &Orders, v: &[f64]) -> Vec<f64> {
     let theta = if arma.nc == 0 {
         given_noise_filter(&arma, &series, &[])
     } else {
-        let mut found = Vec::new();
-        hannan_rissanen(&arma, &series, &mut found);
-        let mut criterion = Criterion::of(&arma, v, Vec::new(), arma.skip());
-        let losses: Vec<f64> = found.iter().map(|it| criterion.loss(&stabilised(&arma, it))).collect();
-        let best = (0..found.len()).min_by(|&i, &j| losses[i].total_cmp(&losses[j]));
-        stabilised(&arma, &found[best.expect("there is a first round")])
+        let found = rated(&arma, &series, hannan_rissanen(&arma, &series));
+        found.into_iter().next().unwrap_or_else(|| vec![0.0; arma.n_parameters()])
     };
     [&theta[arma.c()], &theta[arma.a()]].concat()
 }
@@ -127,32 +169,34 @@ fn long(orders: &Orders, n: usize) -> Orders {
     Orders { na: order, nc: 0, nd: 0, inputs }
 }
 
-fn hannan_rissanen(orders: &Orders, series: &Series<'_>, starts: &mut Vec<Vec<f64>>) {
+/// The rounds of Hannan & Rissanen; none where the series is too short.
+fn hannan_rissanen(orders: &Orders, series: &Series<'_>) -> Vec<Vec<f64>> {
+    let mut rounds = Vec::new();
     let long = long(orders, series.y.len());
-    if long.skip() + 2 * orders.n_parameters() >= series.y.len() {
-        return;
+    if long.skip().max(orders.skip()) + orders.nc + orders.n_parameters() >= series.y.len() {
+        return rounds;
     }
     let theta = given_noise_filter(&long, series, &[]);
     let mut criterion = Criterion::of(&long, series.y, series.u.clone(), long.skip());
     criterion.loss(&theta);
     let mut residuals = criterion.residuals().to_vec();
     let mut first = long.skip().max(orders.skip());
+    let mut criterion = Criterion::of(orders, series.y, series.u.clone(), orders.skip());
     for _ in 0..3 {
         let mut columns = arx_columns(orders, series);
         columns.extend((1..=orders.nc).map(|shift| Column { source: &residuals, shift, factor: 1.0 }));
         let target = Column { source: series.y, shift: 0, factor: 1.0 };
-        let range = (first + orders.nc).min(series.y.len())..series.y.len();
+        let range = first + orders.nc..series.y.len();
         let found = triangle(&columns, target, Target::AsIs, range, &[]).solve_damped(RIDGE);
         let found = stabilised(orders, &found);
-        let mut criterion = Criterion::of(orders, series.y, series.u.clone(), orders.skip());
-        let is_finite = criterion.loss(&found).is_finite();
+        if !criterion.loss(&found).is_finite() {
+            break;
+        }
         residuals = criterion.residuals().to_vec();
         first = orders.skip();
-        if !is_finite {
-            return;
-        }
-        starts.push(found);
+        rounds.push(found);
     }
+    rounds
 }
 
 /// The rounds of Steiglitz & McBride, the best first; and with F = 1 kept, should none be finite.
@@ -255,7 +299,11 @@ fn random_stable(rng: &mut impl Rng, order: usize) -> Vec<f64> {
     let mut product = Polynomial::one();
     let mut left = order;
     while left > 0 {
-        let radius = 1.0 - 10_f64.powf(-3.0 * rng.random::<f64>() - 0.05);
+        let scale = rng.random::<f64>();
+        // Now and then an integrator, all but: a pole at 1 beside a zero absorbs what removing means has left, and that
+        // valley is narrow.
+        let distance = if rng.random::<f64>() < 0.15 { 1e-9 } else { 10_f64.powf(-3.0 * scale - 0.05) };
+        let radius = 1.0 - distance;
         let factor = if left >= 2 && rng.random::<f64>() < 0.5 {
             let angle = std::f64::consts::PI * 10_f64.powf(-2.0 * rng.random::<f64>());
             Polynomial::monic(&[-2.0 * radius * angle.cos(), radius * radius])

@@ -109,3 +109,34 @@ fn significant(value: f64) -> String {
         format!("{value:.3e}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Plant;
+    use crate::{Armax, BoxJenkins};
+    use expect_test::expect;
+    use tidegate_core::Fit;
+
+    #[test]
+    fn a_model_prints_as_control_engineers_know_it() {
+        let plant = Plant::armax(&[-1.5, 0.7], &[0.0, 1.0, 0.5], &[-1.0, 0.2], 0.5);
+        let model = Armax::new(2, &[2], 2, &[1]).fit(&plant.record(500, 1)).expect("fits");
+        // The number of steps may change with the search; the rest may not.
+        let text = InputOutputModel { steps: 9, ..model }.to_string();
+        expect![[""]].assert_eq(&text);
+        let plant = Plant::box_jenkins(&[&[0.0, 0.4], &[0.0, 0.7]], &[&[-0.9], &[-0.5]], &[], &[-0.9], 0.3);
+        let model =
+            BoxJenkins::new(&[1, 1], 0, 1, &[1, 1], &[1, 1]).fit(&plant.record(500, 2)).expect("fits");
+        expect![[""]].assert_eq(&InputOutputModel { steps: 9, ..model }.to_string());
+    }
+
+    #[test]
+    fn four_digits() {
+        for (value, text) in
+            [(0.0, "0"), (1.0, "1"), (0.012_345_6, "0.01235"), (123.456, "123.5"), (1e-9, "1.000e-9")]
+        {
+            assert_eq!(significant(value), text);
+        }
+    }
+}

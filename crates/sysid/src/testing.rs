@@ -24,6 +24,8 @@ pub struct Plant {
     pub sigma: f64,
     /// Steps that each input, a random sign, is held at least.
     pub hold: usize,
+    /// Samples thrown away at the start; 0 for a record that starts at rest, as output-error models assume.
+    pub burn: usize,
     /// What is added to every channel: means that an estimator must remove.
     pub offset: f64,
 }
@@ -39,16 +41,19 @@ impl Plant {
             f: vec![Polynomial::one()],
             sigma,
             hold: 3,
+            burn: 500,
             offset: 0.0,
         }
     }
 
-    /// y = Σ (Bᵢ/Fᵢ) uᵢ + (C/D) e.
+    /// y = Σ (Bᵢ/Fᵢ) uᵢ + (C/D) e, from rest: the criterion has 1/F from zero, so a start in mid-swing would count as
+    /// noise.
     pub fn box_jenkins(b: &[&[f64]], f: &[&[f64]], c: &[f64], d: &[f64], sigma: f64) -> Self {
         Self {
             b: b.iter().map(|b| Polynomial::new(b.to_vec())).collect(),
             f: f.iter().map(|f| Polynomial::monic(f)).collect(),
             d: Polynomial::monic(d),
+            burn: 0,
             ..Self::armax(&[], &[0.0], c, sigma)
         }
     }
@@ -58,17 +63,17 @@ impl Plant {
         Self { b: Vec::new(), f: Vec::new(), ..Self::armax(a, &[0.0], c, sigma) }
     }
 
-    /// `n` samples of world `index`, after 500 that are thrown away; inputs are random signs, held.
+    /// `n` samples of world `index`, after those that are thrown away; inputs are random signs, held.
     pub fn record(&self, n: usize, index: u64) -> Record {
         let mut rng = Seed::training(index).rng(Stream::Excitation);
-        let all = n + BURN;
+        let all = n + self.burn;
         let inputs: Vec<Vec<f64>> = self.b.iter().map(|_| signs(&mut rng, all, self.hold)).collect();
         let e: Vec<f64> = (0..all).map(|_| self.sigma * rng.sample::<f64, _>(StandardNormal)).collect();
         let y = self.response(&DMatrix::from_fn(all, inputs.len(), |t, i| inputs[i][t]), &e);
         let channel = |name: String, values: &[f64]| Channel {
             name,
             unit: "1".into(),
-            values: values[BURN..].iter().map(|x| x + self.offset).collect(),
+            values: values[self.burn..].iter().map(|x| x + self.offset).collect(),
         };
         let named = |(i, u): (usize, &Vec<f64>)| channel(format!("u{}", i + 1), u);
         Record {
@@ -91,9 +96,6 @@ impl Plant {
         y
     }
 }
-
-/// Samples that let the plant forget its start.
-const BURN: usize = 500;
 
 /// A random sign every `hold` steps.
 fn signs(rng: &mut impl Rng, n: usize, hold: usize) -> Vec<f64> {

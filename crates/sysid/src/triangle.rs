@@ -5,7 +5,7 @@
 //! so that the data pass through the first-level cache once and normal equations, which square the condition
 //! number, are never formed.
 
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, DVector};
 
 /// Rows that are folded in at once: eight columns of them fill a quarter of a first-level cache.
 pub(crate) const BLOCK: usize = 128;
@@ -49,9 +49,35 @@ impl Triangle {
             let v0 = r + norm.copysign(r);
             let factor = 1.0 / (norm * (norm + r.abs()));
             self.r[k * n + k] = -norm.copysign(r);
-            for j in k + 1..n {
+            let top = |j: usize| j * n + k;
+            // Four columns at a time share one reading of the pivot.
+            let mut j = k + 1;
+            while j + 4 <= n {
+                let columns = &mut right[(j - k - 1) * stride..];
+                let (a, rest) = columns.split_at_mut(stride);
+                let (b, rest) = rest.split_at_mut(stride);
+                let (c, d) = rest.split_at_mut(stride);
+                let (a, b, c, d) = (&mut a[..rows], &mut b[..rows], &mut c[..rows], &mut d[..rows]);
+                let dots = dot4(pivot, [a, b, c, d]);
+                let mut scales = [0.0; 4];
+                for (lane, scale) in scales.iter_mut().enumerate() {
+                    let top = &mut self.r[top(j + lane)];
+                    *scale = factor * (v0 * *top + dots[lane]);
+                    *top -= *scale * v0;
+                }
+                let pivot = &pivot[..rows];
+                for t in 0..rows {
+                    let v = pivot[t];
+                    a[t] -= scales[0] * v;
+                    b[t] -= scales[1] * v;
+                    c[t] -= scales[2] * v;
+                    d[t] -= scales[3] * v;
+                }
+                j += 4;
+            }
+            for j in j..n {
                 let other = &mut right[(j - k - 1) * stride..(j - k - 1) * stride + rows];
-                let top = &mut self.r[j * n + k];
+                let top = &mut self.r[top(j)];
                 let scale = factor * (v0 * *top + dot(pivot, other));
                 *top -= scale * v0;
                 other.iter_mut().zip(&*pivot).for_each(|(x, v)| *x -= scale * v);
@@ -78,11 +104,6 @@ impl Triangle {
         (0..self.n - 1).map(|j| (0..=j).map(|i| self.at(i, j).powi(2)).sum::<f64>().sqrt()).collect()
     }
 
-    /// z, the right-hand side of R θ = z.
-    pub(crate) fn right(&self) -> Vec<f64> {
-        (0..self.n - 1).map(|i| self.at(i, self.n - 1)).collect()
-    }
-
     /// The triangle of some of the columns, with the same right-hand side.
     pub(crate) fn subset(&self, columns: &[usize]) -> Self {
         let mut subset = Self::new(columns.len());
@@ -92,6 +113,12 @@ impl Triangle {
         }
         subset.absorb(&mut block, self.n, self.n);
         subset
+    }
+
+    /// z, the right-hand side of R θ = z.
+    #[cfg(test)]
+    pub(crate) fn right(&self) -> Vec<f64> {
+        (0..self.n - 1).map(|i| self.at(i, self.n - 1)).collect()
     }
 
     /// R.
@@ -118,8 +145,13 @@ impl Triangle {
     }
 
     /// The solution of least damped length: minimises ‖X d − y‖² + `damping` ‖D d‖² with D the lengths of the columns
-    /// [Moré 1978], by triangularising [R; √damping D].
+    /// [Moré 1978].
     pub(crate) fn solve_damped(&self, damping: f64) -> Vec<f64> {
+        self.damped(damping).back_substitute()
+    }
+
+    /// The triangle of [R; √damping D].
+    pub(crate) fn damped(&self, damping: f64) -> Self {
         let p = self.n - 1;
         let mut damped = self.clone();
         let mut block = vec![0.0; self.n * p];
@@ -128,10 +160,11 @@ impl Triangle {
             block[j * p + j] = damping.sqrt() * if length > 0.0 { length } else { 1.0 };
         }
         damped.absorb(&mut block, p, p);
-        damped.back_substitute()
+        damped
     }
 
-    fn back_substitute(&self) -> Vec<f64> {
+    /// The solution of R θ = z, where R has no zero on its diagonal.
+    pub(crate) fn back_substitute(&self) -> Vec<f64> {
         let p = self.n - 1;
         let mut x = vec![0.0; p];
         for i in (0..p).rev() {
@@ -139,6 +172,47 @@ impl Triangle {
             x[i] = (self.at(i, p) - known) / self.at(i, i);
         }
         x
+    }
+
+    /// The least-squares solution subject to rowᵀ θ = value for each wall; `None` where the walls contradict each other.
+    ///
+    /// θ = θ₀ + M Aᵀ (A M Aᵀ)⁻¹ (b − A θ₀) with M Aᵀ = R⁻¹ R⁻ᵀ Aᵀ by two substitutions.
+    pub(crate) fn held(&self, walls: &[(Vec<f64>, f64)]) -> Option<Vec<f64>> {
+        let (p, n_walls) = (self.n - 1, walls.len());
+        let mut theta = self.back_substitute();
+        let spread: Vec<Vec<f64>> = walls
+            .iter()
+            .map(|(row, _)| {
+                let mut forward = row.clone();
+                for i in 0..p {
+                    let known: f64 = (0..i).map(|j| self.at(j, i) * forward[j]).sum();
+                    forward[i] = (forward[i] - known) / self.at(i, i);
+                }
+                let mut backward = forward;
+                for i in (0..p).rev() {
+                    let known: f64 = (i + 1..p).map(|j| self.at(i, j) * backward[j]).sum();
+                    backward[i] = (backward[i] - known) / self.at(i, i);
+                }
+                backward
+            })
+            .collect();
+        let gram = DMatrix::from_fn(n_walls, n_walls, |i, j| dot(&walls[i].0, &spread[j]));
+        let missing = DVector::from_fn(n_walls, |i, _| walls[i].1 - dot(&walls[i].0, &theta));
+        let weights = gram.lu().solve(&missing)?;
+        for (weight, spread) in weights.iter().zip(&spread) {
+            theta.iter_mut().zip(spread).for_each(|(x, s)| *x += weight * s);
+        }
+        theta.iter().all(|x| x.is_finite()).then_some(theta)
+    }
+
+    /// ‖y‖² − ‖y − X d‖² = 2 zᵀR d − ‖R d‖²: what d explains.
+    pub(crate) fn promised(&self, d: &[f64]) -> f64 {
+        let p = self.n - 1;
+        let row = |i: usize| {
+            let moved: f64 = (i..p).map(|j| self.at(i, j) * d[j]).sum();
+            moved * (2.0 * self.at(i, p) - moved)
+        };
+        (0..p).map(row).sum()
     }
 
     /// (XᵀX)⁻¹ = R⁻¹R⁻ᵀ, by the singular values of R with its columns scaled to length one; those below 10⁻¹² of the
@@ -182,6 +256,30 @@ pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
     }
     let [a, b, c, d, e, f, g, h] = sums;
     ((a + b) + (c + d)) + ((e + f) + (g + h)) + rest
+}
+
+/// Σ xᵢ yᵢ for four y at once.
+fn dot4(x: &[f64], y: [&[f64]; 4]) -> [f64; 4] {
+    let n = x.len();
+    let [a, b, c, d] = y.map(|y| &y[..n]);
+    let mut sums = [[0.0_f64; 4]; 4];
+    let whole = n - n % 4;
+    for t in (0..whole).step_by(4) {
+        let (x, a, b, c, d) = (&x[t..t + 4], &a[t..t + 4], &b[t..t + 4], &c[t..t + 4], &d[t..t + 4]);
+        for k in 0..4 {
+            sums[0][k] += x[k] * a[k];
+            sums[1][k] += x[k] * b[k];
+            sums[2][k] += x[k] * c[k];
+            sums[3][k] += x[k] * d[k];
+        }
+    }
+    for t in whole..n {
+        sums[0][0] += x[t] * a[t];
+        sums[1][0] += x[t] * b[t];
+        sums[2][0] += x[t] * c[t];
+        sums[3][0] += x[t] * d[t];
+    }
+    sums.map(|[a, b, c, d]| (a + b) + (c + d))
 }
 
 #[cfg(test)]
