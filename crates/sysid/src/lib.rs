@@ -42,6 +42,7 @@ pub mod polynomial;
 mod prediction_error;
 mod prepared;
 pub mod queueing_fit;
+#[cfg(test)]
 mod recovery;
 pub mod recursive;
 pub mod residuals;
@@ -56,7 +57,6 @@ pub mod summary;
 pub mod testing;
 mod triangle;
 
-#[cfg(test)]
 pub use ar::Ar;
 pub use arma::Arma;
 pub use armax::Armax;
