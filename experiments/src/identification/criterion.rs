@@ -4,6 +4,8 @@
 //! nkᵢ − 1)) + nd; x = D v with x_t = 0 for t < s; e = x/C; the loss is the mean of e² over t ≥ s. v and x are defined from
 //! the first sample on which all terms of A, B and D exist; before, the conditional start makes x zero.
 
+use tidegate_core::{Channel, Record};
+
 use super::synthetic::filtered;
 
 /// Polynomials, each from its first coefficient on: A, C, D and F start with 1, B with its delay as zeros.
@@ -43,15 +45,14 @@ impl Polynomials {
         tidegate_stats::mean(&e[skip..].iter().map(|e| e * e).collect::<Vec<_>>())
     }
 
-    /// Simulation from zero state.
-    pub fn simulate(&self, inputs: &[Vec<f64>], n: usize) -> Vec<f64> {
-        let mut y = vec![0.0; n];
-        for ((b, f), input) in self.b.iter().zip(&self.f).zip(inputs) {
-            for (y, part) in y.iter_mut().zip(filtered(b, f, input)) {
-                *y += part;
-            }
-        }
-        filtered(&[1.0], &self.a, &y)
+    /// The same on a record, its means removed.
+    pub fn loss_on(&self, record: &Record) -> f64 {
+        let centred = |channel: &Channel| -> Vec<f64> {
+            let mean = tidegate_stats::mean(&channel.values);
+            channel.values.iter().map(|value| value - mean).collect()
+        };
+        let inputs: Vec<Vec<f64>> = record.inputs.iter().map(centred).collect();
+        self.loss(&inputs, &centred(&record.outputs[0]))
     }
 
     /// The largest distance of a coefficient from another model's; infinite where the shapes differ.
@@ -97,13 +98,7 @@ mod tests {
     #[test]
     fn the_loss_at_the_truth_is_the_variance_of_the_noise() {
         let record = ARMAX221.draw(4000, Seed::training(3));
-        let truth = Polynomials {
-            a: ARMAX221.a.to_vec(),
-            b: vec![ARMAX221.paths[0].b.to_vec()],
-            c: ARMAX221.c.to_vec(),
-            d: vec![1.0],
-            f: vec![vec![1.0]],
-        };
+        let truth = ARMAX221.polynomials();
         assert_eq!(truth.skip(), 2);
         let loss = truth.loss(&[record.inputs[0].values.clone()], &record.outputs[0].values);
         // A variance of 4,000 normal draws has a standard error of 2.2 %.

@@ -21,6 +21,8 @@ const SYSTEM: System = System {
     sigma: 1.0,
     hold: 1,
     n: 2000,
+    from_rest: false,
+    excused: None,
 };
 
 /// u = r − gain · y.

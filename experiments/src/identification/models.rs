@@ -10,19 +10,9 @@ use tidegate_sysid::{
 };
 
 use super::scores::{Identified, matrix};
-use super::synthetic::System;
 
 /// Steps after which a response counts as settled, and up to which it is drawn.
 pub const STEPS_DRAWN: usize = 120;
-
-/// Parameters, standard errors and the number of warnings of a system's own structure on a record.
-///
-/// # Errors
-/// What the method refuses.
-pub fn estimate(system: &System, record: &Record) -> Result<(Vec<f64>, Vec<f64>, usize), FitError> {
-    let model = fit(system.structure, &system.orders(), record)?;
-    Ok((model.parameters(), model.standard_errors(), model.warnings.len()))
-}
 
 /// Fits an input–output model.
 ///

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use tidegate_core::Record;
 use tidegate_stats::mean;
 use tidegate_sysid::data::RecordExt;
 use tidegate_sysid::state_space::FitPercent;
@@ -152,7 +151,7 @@ fn input_output(case: &Case) -> Result<LossRow, FitError> {
         d: tail(&found.d),
         f: found.f.iter().map(tail).collect(),
     };
-    let loss = loss(&ours, &case.estimation);
+    let loss = ours.loss_on(&case.estimation);
     let best =
         case.peers.iter().filter_map(|peer| Some((peer.loss()?, peer))).min_by(|a, b| a.0.total_cmp(&b.0));
     let (reference_loss, peer) = best.map_or((f64::NAN, None), |(loss, peer)| (loss, Some(peer)));
@@ -173,16 +172,6 @@ fn input_output(case: &Case) -> Result<LossRow, FitError> {
         warnings: model.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         passed: excess <= LOSS_EXCESS_MAX && (!is_same || distance.is_nan() || distance <= distance_max),
     })
-}
-
-/// The criterion on the estimation data, by code that no estimator shares.
-fn loss(polynomials: &Polynomials, record: &Record) -> f64 {
-    let centred = |values: &[f64]| -> Vec<f64> {
-        let mean = mean(values);
-        values.iter().map(|value| value - mean).collect()
-    };
-    let inputs: Vec<Vec<f64>> = record.inputs.iter().map(|it| centred(&it.values)).collect();
-    polynomials.loss(&inputs, &centred(&record.outputs[0].values))
 }
 
 fn subspace(case: &Case) -> Result<Vec<FitRow>, FitError> {
