@@ -19,7 +19,7 @@
 //! estimation data.
 //!
 //! All entries of A, B, C, D and K are free. The n² directions that only change coordinates are
-//! held by the Levenberg–Marquardt damping, which is proportional to the diagonal (McKelvey, Helmersson and Ribarits
+//! held by the Levenberg–Marquardt damping, which is proportional to the diagonal (`McKelvey`, Helmersson and Ribarits
 //! 2004, Automatica 40(9), remove them instead; the minimiser is the same). A step that makes A or A − K C unstable
 //! is refused.
 //!
@@ -195,7 +195,7 @@ fn moved(from: &Candidate, step: &[f64], is_direct: bool) -> Matrices {
     matrices
 }
 
-/// Σ JᵀWJ and −Σ JᵀW e over both kinds of errors; `None` where a weight is not finite.
+/// `Σ JᵀWJ` and `−Σ JᵀW e` over both kinds of errors; `None` where a weight is not finite.
 fn normal_equations(
     data: &Data,
     at: &Candidate,
@@ -270,7 +270,9 @@ impl Sums {
         for (piece, t) in steps {
             if t == piece.warm {
                 state.fill(0.0);
-                driven.iter_mut().for_each(|state| state.fill(0.0));
+                for state in &mut driven {
+                    state.fill(0.0);
+                }
             }
             let input = data.input(t);
             error.fill(0.0);
@@ -391,13 +393,17 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subspace::tests::{example, simulated};
+    use crate::subspace::{
+        Preparation,
+        tests::{example, simulated},
+    };
 
     /// Each entry of the slope against a central difference of the weighted squares.
-    fn check(aim: Aim, is_direct: bool) {
+    fn check(simulation_weight: f64, warms_up: bool, is_direct: bool) {
+        let aim = Aim { simulation_weight, warms_up };
         let truth = example();
         let record = simulated(&truth, 120, 0.3, 5);
-        let data = Data::new(&record, true, true).expect("fine");
+        let data = Data::new(&record, Preparation::Standardised).expect("fine");
         let mut matrices = truth.matrices().clone();
         matrices.a[(0, 1)] += 0.05;
         matrices.c[(1, 0)] -= 0.1;

@@ -72,7 +72,7 @@ pub(super) fn regress(
             std::mem::swap(state, &mut next);
         }
         for port in 0..p {
-            let row = &mut rows[port * (n_columns + 1)..][..n_columns + 1];
+            let row = &mut rows[port * (n_columns + 1)..][..=n_columns];
             if is_direct {
                 let first = n + n * n_signals + port * n_signals;
                 row[first..first + n_signals].copy_from_slice(signal);
