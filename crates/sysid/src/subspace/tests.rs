@@ -1,4 +1,3 @@
-use crate::state_space::Matrices;
 use nalgebra::{DMatrix, DVector};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
