@@ -198,9 +198,6 @@ struct Pending {
 const NO_SAMPLE: Sample =
     Sample { requests_per_second: 0.0, ready: 1.0, latency_mean_seconds: f64::NAN, weight: 0.0 };
 
-/// A fit that goes on from a trusted one has a few windows more: one step or two are enough.
-const GO_ON: Search = Search { huber: 2.0, steps_max: 1, tolerance: 1e-3 };
-
 /// Two models of one service that are further apart in the middle of their data than this are not both right.
 const DISAGREEMENT_MAX: f64 = 1.5;
 
@@ -501,7 +498,7 @@ impl Online {
             &self.block_prior,
             &start,
             self.parameters.misfit,
-            if self.watches { GO_ON } else { Search::default() },
+            if self.watches { Search::GO_ON } else { Search::default() },
             self.tick_seconds,
             self.level,
         ) {
@@ -576,15 +573,23 @@ impl Online {
             .map(|(i, sample)| Sample { weight: (-((n - 1 - i) as f64) / memory).exp(), ..*sample });
         let scv = self.p95_over_mean_ln.map_or(1.0, |it| scv_of_p95(it.exp()));
         let step_seconds = self.sample_seconds;
+        // A model that was in doubt for what it is, and not for its data, is searched for anew.
+        let goes_on = !matches!(self.status, Status::Held(Doubt::Disagrees(_) | Doubt::NoFit));
+        let level = self.level;
         let fitted = if self.parameters.kind == Kind::Hammerstein {
-            let (level, slots_per_replica) = (self.level, self.slots_per_replica);
-            let start = if let LoopModel::Hammerstein(model) = &self.model { Some(model) } else { None };
-            HammersteinFit { na: 1, nb: 1, nc: 1, slots_per_replica, level }
+            let start = match &self.model {
+                LoopModel::Hammerstein(model) if goes_on => Some(model),
+                _ => None,
+            };
+            HammersteinFit { na: 1, nb: 1, nc: 1, slots_per_replica: self.slots_per_replica, level }
                 .fit_samples(&samples, step_seconds, start)
                 .map(|it| LoopModel::Hammerstein(it.with_scv(scv)))
         } else {
-            let start = if let LoopModel::Armax(model) = &self.model { Some(model) } else { None };
-            ArmaxResponseFit { na: 1, nb: NonZeroU32::MIN.saturating_add(1), nc: 1, level: self.level }
+            let start = match &self.model {
+                LoopModel::Armax(model) if goes_on => Some(model),
+                _ => None,
+            };
+            ArmaxResponseFit { na: 1, nb: NonZeroU32::MIN.saturating_add(1), nc: 1, level }
                 .fit_samples(samples, step_seconds, start)
                 .map(|it| LoopModel::Armax(it.with_scv(scv)))
         };
