@@ -41,8 +41,8 @@ mod ready;
 mod status;
 
 use drift::Drift;
-use ready::ReadyHistory;
 pub use parameters::{Kind, OnlineParameters};
+use ready::ReadyHistory;
 pub use status::{Doubt, Status};
 
 /// Identification of one service from what its controller sees.
