@@ -422,7 +422,10 @@ where
 fn tick(value: f64) -> String {
     // Sums of steps carry rounding errors far behind the digits that matter.
     let text = format!("{value:.6}");
-    text.trim_end_matches('0').trim_end_matches('.').replace('-', "−")
+    match text.trim_end_matches('0').trim_end_matches('.') {
+        "-0" => "0".into(),
+        text => text.replace('-', "−"),
+    }
 }
 
 /// Text has thinner strokes than lines, so it is darker.

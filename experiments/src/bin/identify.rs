@@ -463,7 +463,7 @@ fn excited(estimation: &Record, validation: &Record) -> Table {
             let mut sorted: Vec<f64> = values.to_vec();
             sorted.sort_by(f64::total_cmp);
             let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
-            [tidegate_stats::mean(values), at(0.05), at(0.95)].map(number)
+            [tidegate_stats::mean(values), at(0.05), at(0.95), at(1.0)].map(number)
         };
         let cells = [ours.name.clone(), ours.unit.clone()].into_iter();
         table.row(cells.chain(summary(&ours.values)).chain(summary(&theirs.values)));
@@ -503,7 +503,7 @@ fn closed_loop(report: &mut Report, rows: &[BiasRow]) {
             row.quantity.clone(),
             row.runs.to_string(),
             number(row.truth),
-            format!("{:.4}", row.mean),
+            format!("{:.4}", row.mean).replace('-', "−"),
             format!("{:.4}", row.standard_deviation),
             format!("{:+.2}", row.bias_percent).replace('-', "−"),
             format!("{:+.1}", row.bias_z).replace('-', "−"),

@@ -180,10 +180,10 @@ pub enum Excitation {
 }
 
 /// Levels of the staircase, in percent of utilization: from a fleet with room to one that a crowd overloads.
-const LEVELS_PERCENT: [Replicas; 6] = [50, 58, 66, 74, 80, 85];
+const LEVELS_PERCENT: [Replicas; 6] = [45, 52, 60, 67, 74, 80];
 
 /// The level of [`Excitation::Prbs`].
-const OPERATING_POINT: f64 = 0.75;
+const OPERATING_POINT: f64 = 0.7;
 
 /// How long a level is held, in start-ups: long enough for the fleet to arrive and the queues to settle.
 const LEVEL_STARTUPS: usize = 12;
@@ -192,7 +192,7 @@ const LEVEL_STARTUPS: usize = 12;
 const PRBS_ORDER: u32 = 11;
 
 /// Half the height of the binary signal, as a share of the fleet.
-const PRBS_SHARE: f64 = 0.1;
+const PRBS_SHARE: f64 = 0.08;
 
 impl Plan {
     /// Draws one for all ticks of a run, from `Stream::Excitation` of the seed.
@@ -240,7 +240,7 @@ pub struct Excited {
 }
 
 /// Scrapes over which the load is averaged.
-const LOAD_SCRAPES: usize = 20;
+const LOAD_SCRAPES: usize = 8;
 
 impl Excited {
     /// For a service of one pool.
@@ -281,15 +281,21 @@ impl Controller for Excited {
     fn decide(&mut self, observation: &Observation<'_>) -> Decision {
         let ready = f64::from(observation.pools[0].ready);
         for scrape in observation.scrapes {
-            if let (Some(rate), Some(cpu)) = (scrape.requests_per_second, scrape.cpu_utilization) {
+            // First attempts: retries are an answer to the response time, and would close the loop.
+            if let Some(rate) = scrape.first_attempts_per_second.or(scrape.requests_per_second) {
                 self.rates.push(rate);
+            }
+            // Work is measured where nothing fails: what is refused costs none.
+            if let (Some(rate), Some(0.0), Some(cpu)) =
+                (scrape.requests_per_second, scrape.errors_per_second, scrape.cpu_utilization)
+            {
                 self.busy_slot_seconds += cpu * ready * self.slots * scrape.window_seconds;
                 self.attempts += rate * scrape.window_seconds;
             }
         }
         let tick = (observation.tick.0 as usize).min(self.plan.utilization.len() - 1);
         let recent = &self.rates[self.rates.len().saturating_sub(LOAD_SCRAPES)..];
-        if self.attempts > 0.0 {
+        if self.attempts > 0.0 && !recent.is_empty() {
             let work_seconds = self.busy_slot_seconds / self.attempts;
             let busy = tidegate_stats::mean(recent) * work_seconds;
             let replicas = busy / self.slots / self.plan.utilization[tick] * self.plan.factor[tick];
