@@ -15,6 +15,7 @@
 
 use crate::Distribution;
 use statrs::distribution::{Continuous, ContinuousCDF, Normal};
+use statrs::function::erf::erfc;
 use statrs::function::gamma::gamma;
 
 /// Erlang's B, the share of calls lost in M/M/c/c: `B(c) = a B(c−1) / (c + a B(c−1))`, `B(0) = 1`. The recursion
@@ -42,6 +43,38 @@ pub fn erlang_b_real(servers: f64, offered_load: f64) -> f64 {
     }
     let start = if fraction == 0.0 { 1.0 } else { 1.0 / inverse_b_below_one(fraction, offered_load) };
     raise(start, fraction, servers as u32, offered_load)
+}
+
+/// Erlang's B for a real number of servers in constant time, however many: what a planner's table is filled from.
+///
+/// `1/B = 1 + Γ(c+1) eᵃ a^{−c} Q(c, a)` with the regularised incomplete gamma function Q by its uniform expansion
+/// [N. M. Temme, SIAM J. Math. Anal. 10 (1979), eqs. 1.4 and 3.4], cut after two terms: with λ = a/c,
+/// ½η² = λ − 1 − ln λ and η of the sign of λ − 1,
+///
+/// `1/B = 1 + Γ*(c) [√(2πc) exp(½cη²) ½erfc(η√(c/2)) + C₀(η) + C₁(η)/c]`.
+///
+/// Below [`UNIFORM_SERVERS_MIN`] servers it is evaluated above and taken down by the recursion of [`erlang_b`] backwards.
+/// The relative error is below 1e-4 for every utilization up to 1, and below 3e-6 from 16 servers on.
+///
+/// # Panics
+/// If a number is negative, or the offered load above the servers.
+pub fn erlang_b_uniform(servers: f64, offered_load: f64) -> f64 {
+    assert!(
+        (0.0..=servers).contains(&offered_load),
+        "the offered load must lie between 0 and the servers, {servers}, but is {offered_load}"
+    );
+    if offered_load == 0.0 {
+        return f64::from(servers == 0.0);
+    }
+    uniform(servers, offered_load)
+}
+
+/// Erlang's C for a real number of servers in constant time, by [`erlang_b_uniform`]; 1 where a ≥ c.
+pub fn erlang_c_uniform(servers: f64, offered_load: f64) -> f64 {
+    if offered_load >= servers {
+        return 1.0;
+    }
+    delay_of_loss(servers, offered_load, erlang_b_uniform(servers, offered_load))
 }
 
 /// Erlang's C, the share of customers who wait in M/M/c: `C = B / (1 − ρ (1 − B))`; 1 where a ≥ c.
@@ -282,7 +315,7 @@ pub fn atoms(distribution: &Distribution, n: usize) -> Vec<f64> {
 }
 
 /// The t at which a falling survival function passes 1 − p.
-fn quantile(survival: impl Fn(f64) -> f64, p: f64, scale: f64) -> f64 {
+pub(crate) fn quantile(survival: impl Fn(f64) -> f64, p: f64, scale: f64) -> f64 {
     let wanted = 1.0 - p;
     if survival(0.0) <= wanted {
         return 0.0;
@@ -333,6 +366,37 @@ fn inverse_b_below_one(c: f64, a: f64) -> f64 {
         tail = n * (n - s) / (a + 2.0 * n + 1.0 - s - tail);
     }
     a / (a + 1.0 - s - tail)
+}
+
+/// Servers from which two terms of the uniform expansion are enough.
+const UNIFORM_SERVERS_MIN: f64 = 4.0;
+
+/// 1/B by the uniform expansion; see [`erlang_b_uniform`] for the symbols.
+fn uniform(c: f64, a: f64) -> f64 {
+    if c < UNIFORM_SERVERS_MIN {
+        // B(c) = (c + 1) B(c + 1) / (a (1 − B(c + 1))).
+        let above = uniform(c + 1.0, a);
+        return ((c + 1.0) * above / (a * (1.0 - above))).min(1.0);
+    }
+    let lambda = a / c;
+    let mu = lambda - 1.0;
+    let half_square = mu - lambda.ln();
+    let eta = -(2.0 * half_square.max(0.0)).sqrt();
+    let (c0, c1) = if eta > -0.02 {
+        // Near 0 the closed forms cancel; these are their first terms.
+        (
+            -1.0 / 3.0 + eta * (1.0 / 12.0 + eta * (-2.0 / 135.0 + eta / 864.0)),
+            -1.0 / 540.0 + eta * (-1.0 / 288.0 + eta / 378.0),
+        )
+    } else {
+        let (by_eta, by_mu) = (1.0 / eta, 1.0 / mu);
+        (by_mu - by_eta, by_eta * by_eta * by_eta - by_mu * (by_mu * (by_mu + 1.0) + 1.0 / 12.0))
+    };
+    let by_c = 1.0 / c;
+    let stirling = 1.0 + by_c * (1.0 / 12.0 + by_c * (1.0 / 288.0 - by_c * (139.0 / 51840.0)));
+    let served =
+        (std::f64::consts::TAU * c).sqrt() * (c * half_square).exp() * (0.5 * erfc(eta * (0.5 * c).sqrt()));
+    1.0 / (1.0 + stirling * (served + c0 + c1 * by_c))
 }
 
 fn delay_of_loss(servers: f64, offered_load: f64, lost: f64) -> f64 {
@@ -550,6 +614,21 @@ mod tests {
             );
         }
         assert_eq!(allen_cunneen_wait_mean_seconds(3, 3.0, 1.0, 1.0, 1.0), f64::INFINITY);
+    }
+
+    #[test]
+    fn the_uniform_expansion_is_erlangs_b() {
+        for servers in [0.5, 1.0, 1.7, 2.0, 3.3, 4.0, 5.0, 8.0, 16.3, 64.0, 500.0, 4000.0] {
+            for share in [0.05, 0.2, 0.5, 0.8, 0.9, 0.97, 0.999, 1.0] {
+                let exact = erlang_b_real(servers, share * servers);
+                let error = (erlang_b_uniform(servers, share * servers) / exact - 1.0).abs();
+                // Where nothing is lost there is nothing to compare.
+                if exact > 1e-250 {
+                    let bound = if servers < 16.0 { 1e-4 } else { 3e-6 };
+                    assert!(error < bound, "{servers} servers at {share}: {error}");
+                }
+            }
+        }
     }
 
     #[test]
