@@ -1,7 +1,7 @@
 //! What a response model costs in the loop: one scrape taken in by the online identification, and a planner's table of 60
 //! ticks and 100 counts of replicas.
 //!
-//! Goals: a scrape under 100 µs on average, fits included; a cell of the table under 1 µs with the queueing model. The run
+//! Goals, for each kind: a scrape under 400 µs on average, fits included; a cell of the table under 1.5 µs. The run
 //! fails where the fastest of the repeats misses them; machines are shared, so the fastest is the least disturbed.
 #![allow(
     clippy::disallowed_methods,
@@ -21,9 +21,9 @@ use tidegate_sysid::{QueueingModel, QueueingParameters};
 const TICKS: u32 = 60;
 const REPLICAS: u32 = 100;
 const SCRAPES: u32 = 960;
-const REPEATS: usize = 20;
-const CELL_GOAL_NANOSECONDS: f64 = 1000.0;
-const SCRAPE_GOAL_NANOSECONDS: f64 = 100_000.0;
+const REPEATS: usize = 10;
+const CELL_GOAL_NANOSECONDS: f64 = 1500.0;
+const SCRAPE_GOAL_NANOSECONDS: f64 = 400_000.0;
 
 fn facts() -> OperatorFacts {
     let mut facts = Scenario::parse(EXAMPLE).expect("the example is right").facts();
@@ -53,15 +53,19 @@ fn scrapes() -> Vec<(u32, Scrape)> {
             let load = share * f64::from(ready) * 40.0;
             let rest = truth.rest(load, f64::from(ready));
             let time = truth.respond(&rest, load, f64::from(ready)).0;
+            // What a sensor does to a value: some per cent, differently each time.
+            let noisy = |value: f64, channel: f64| {
+                Some(value * (1.0 + 0.03 * (f64::from(i) * 12.99 + channel).sin()))
+            };
             let scrape = Scrape {
                 at_seconds: f64::from(i + 1) * 15.0,
                 window_seconds: 15.0,
                 requests_per_second: Some(load),
-                latency_mean_seconds: Some(time.mean_seconds()),
-                latency_p50_seconds: Some(time.quantile_seconds(0.5)),
-                latency_p95_seconds: Some(time.quantile_seconds(0.95)),
-                latency_p99_seconds: Some(time.quantile_seconds(0.99)),
-                concurrency: Some(load * time.mean_seconds()),
+                latency_mean_seconds: noisy(time.mean_seconds(), 0.0),
+                latency_p50_seconds: noisy(time.quantile_seconds(0.5), 1.0),
+                latency_p95_seconds: noisy(time.quantile_seconds(0.95), 2.0),
+                latency_p99_seconds: noisy(time.quantile_seconds(0.99), 3.0),
+                concurrency: noisy(load * time.mean_seconds(), 4.0),
                 queue_length: Some(rest.waiting),
                 ..Scrape::default()
             };
@@ -112,7 +116,6 @@ fn fastest(pieces: u32, mut run: impl FnMut()) -> f64 {
 fn response(criterion: &mut Criterion) {
     let (facts, scrapes) = (facts(), scrapes());
     let mut table = vec![0.0; (TICKS * REPLICAS) as usize];
-    let mut worst_scrape: f64 = 0.0;
     for kind in [Kind::Queueing, Kind::Hammerstein, Kind::Armax] {
         let mut learnt = Online::new(&facts, OnlineParameters::new(kind));
         let scrape = fastest(SCRAPES, || {
@@ -121,12 +124,9 @@ fn response(criterion: &mut Criterion) {
         });
         let cell = fastest(TICKS * REPLICAS, || fill(black_box(learnt.model()), &mut table));
         println!("{kind:?}: {scrape:.0} ns a scrape, {cell:.0} ns a cell, {:?}", learnt.status());
-        if kind == Kind::Queueing {
-            assert!(cell < CELL_GOAL_NANOSECONDS, "{cell:.0} ns a cell");
-            worst_scrape = scrape;
-        }
+        assert!(cell < CELL_GOAL_NANOSECONDS, "{kind:?}: {cell:.0} ns a cell");
+        assert!(scrape < SCRAPE_GOAL_NANOSECONDS, "{kind:?}: {scrape:.0} ns a scrape");
     }
-    assert!(worst_scrape < SCRAPE_GOAL_NANOSECONDS, "{worst_scrape:.0} ns a scrape");
 
     let model = truth();
     let mut group = criterion.benchmark_group("response");

@@ -82,7 +82,7 @@ impl ArmaxResponseFit {
         self.na + 2 * self.nb.get() as usize + self.nc
     }
 
-    /// Fits to samples; the search starts from `start` where that has the same orders.
+    /// Fits to samples; the search goes on from `start` where that has the same orders, by a step or two.
     ///
     /// # Errors
     /// `TooShort` with fewer than three samples a parameter, `Diverged` where no finite criterion is found.
@@ -109,13 +109,14 @@ impl ArmaxResponseFit {
             (inputs, latency.inwards(it.latency_mean_seconds))
         });
         let weights: Vec<f64> = samples.map(|it| it.weight.sqrt()).collect();
-        let first = start
-            .filter(|it| it.parameters.len() == n)
-            .map_or_else(|| vec![0.0; n], |it| it.parameters.clone());
+        let (first, how) = match start.filter(|it| it.parameters.len() == n) {
+            Some(start) => (start.parameters.clone(), Search::GO_ON),
+            None => (vec![0.0; n], Search::default()),
+        };
         let prior = Prior::independent(&vec![0.0; n], &vec![PRIOR_DEVIATION; n]);
         // The scale of the errors is that of the output at first, then that which the first search found.
         let search = |first: &[f64], scale: f64| {
-            minimise(first, &prior, Search::default(), |theta, into| {
+            minimise(first, &prior, how, |theta, into| {
                 let dynamics = self.dynamics(theta);
                 if !dynamics.is_stable() {
                     return false;

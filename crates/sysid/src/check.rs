@@ -64,15 +64,15 @@ pub fn record(record: &Record, inputs: Count, outputs: Count) -> Result<(), FitE
     }
     // The outputs come first: they are what everything else is measured against.
     let mut all = record.outputs.iter().chain(&record.inputs);
-    if let Some(first) = all.next() {
-        if let Some(other) = all.find(|it| it.values.len() != first.values.len()) {
-            return Err(FitError::Lengths {
-                channel: other.name.clone(),
-                found: other.values.len(),
-                other: first.name.clone(),
-                expected: first.values.len(),
-            });
-        }
+    if let Some(first) = all.next()
+        && let Some(other) = all.find(|it| it.values.len() != first.values.len())
+    {
+        return Err(FitError::Lengths {
+            channel: other.name.clone(),
+            found: other.values.len(),
+            other: first.name.clone(),
+            expected: first.values.len(),
+        });
     }
     record.outputs.iter().chain(&record.inputs).try_for_each(finite)
 }

@@ -77,7 +77,7 @@ pub(crate) fn estimate_from(
     } else {
         searched(structure, orders, record, data, skip)?
     };
-    Ok(model(structure, orders, record, data, skip, found))
+    Ok(model(structure, orders, record, data, skip, &found))
 }
 
 pub(crate) fn input_names(record: &Record) -> Vec<String> {
@@ -160,7 +160,7 @@ fn model(
     record: &Record,
     data: &Prepared,
     skip: usize,
-    found: Minimum,
+    found: &Minimum,
 ) -> InputOutputModel {
     let scale = data.output.scale;
     let mut units = vec![1.0; orders.n_parameters()];

@@ -79,7 +79,8 @@ impl HammersteinFit {
         N_CURVE + self.na + self.nb - 1 + self.nc
     }
 
-    /// Fits to samples; the search starts from `start` where that has the same orders, else from a static curve.
+    /// Fits to samples; the search goes on from `start` where that has the same orders, by a step or two; else it starts
+    /// from a static curve.
     ///
     /// # Errors
     /// `TooShort` with fewer than three samples a parameter, `Diverged` where no finite criterion is found.
@@ -105,15 +106,14 @@ impl HammersteinFit {
         for i in N_CURVE..n_parameters {
             prior.precision[(i, i)] = DYNAMICS_DEVIATION.powi(-2);
         }
-        let first = self.static_start(&prior, samples, step_seconds).ok_or_else(diverged)?;
-        let last = start.map(|it| it.parameters.as_slice()).filter(|it| it.len() == n_parameters);
-        // Curve and dynamics have valleys of their own: the last estimate alone may sit in the wrong one.
-        let (scale, minimum) = [Some(first.as_slice()), last]
-            .into_iter()
-            .flatten()
-            .filter_map(|theta| self.search(theta, &prior, samples, step_seconds))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-            .ok_or_else(diverged)?;
+        let (first, search) = match start.filter(|it| it.parameters.len() == n_parameters) {
+            Some(start) => (start.parameters.clone(), Search::GO_ON),
+            None => {
+                (self.static_start(&prior, samples, step_seconds).ok_or_else(diverged)?, Search::default())
+            }
+        };
+        let (scale, minimum) =
+            self.search(&first, &prior, search, samples, step_seconds).ok_or_else(diverged)?;
         let theta = minimum.parameters.as_slice();
         Ok(HammersteinModel {
             curve: self.curve(theta, step_seconds).ok_or_else(diverged)?,
@@ -156,13 +156,14 @@ impl HammersteinFit {
         &self,
         theta: &[f64],
         prior: &Prior,
+        search: Search,
         samples: &(impl Iterator<Item = Sample> + Clone),
         step_seconds: f64,
     ) -> Option<(f64, Minimum)> {
         let weight: f64 =
             samples.clone().filter(|it| it.latency_mean_seconds.is_finite()).map(|it| it.weight).sum();
         let go = |theta: &[f64], scale: f64| {
-            minimise(theta, prior, Search::default(), |theta, into| {
+            minimise(theta, prior, search, |theta, into| {
                 let push = |weight: f64, error: f64| into.push(weight * error / scale);
                 self.errors(theta, samples.clone(), step_seconds, push)
             })

@@ -53,6 +53,12 @@ pub struct Search {
     pub tolerance: f64,
 }
 
+impl Search {
+    /// For a fit that goes on from one of nearly the same data: one step or two are enough, and a cold search would only
+    /// polish what the next data move again.
+    pub const GO_ON: Self = Self { huber: 2.0, steps_max: 1, tolerance: 1e-3 };
+}
+
 impl Default for Search {
     fn default() -> Self {
         Self { huber: 2.0, steps_max: 50, tolerance: 1e-7 }

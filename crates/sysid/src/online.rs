@@ -36,110 +36,14 @@ use crate::mean_response::{MeanResponse, scv_of_p95};
 use crate::queueing_fit::{self, QueueState, QueueingFit, QueueingModel, QueueingParameters, Window};
 
 mod drift;
+mod parameters;
 mod ready;
+mod status;
 
 use drift::Drift;
+pub use parameters::{Kind, OnlineParameters};
 use ready::ReadyHistory;
-
-/// Which model is identified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// [`QueueingModel`].
-    Queueing,
-    /// [`crate::HammersteinModel`] of orders (1, 1, 1).
-    Hammerstein,
-    /// [`crate::ArmaxResponse`] of orders (1, 2, 1).
-    Armax,
-}
-
-/// How it learns.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OnlineParameters {
-    /// Which model.
-    pub kind: Kind,
-    /// Time after which a measurement weighs 1/e.
-    pub memory_seconds: f64,
-    /// Windows of a block, and samples of the stretch that a mean model is fitted to.
-    pub windows_max: usize,
-    /// Windows from one fit to the next, once there are enough.
-    pub refit_windows: usize,
-    /// What model and sensors do not get right, as a relative error.
-    pub misfit: f64,
-    /// Relative error up to which service time counts as known.
-    pub service_error_max: f64,
-    /// Relative error up to which capacity counts as known; it starts at 0.2 from the operator's concurrency.
-    pub capacity_error_max: f64,
-    /// Scrapes from one false alarm of the change detector to the next, on average.
-    pub scrapes_between_alarms: f64,
-    /// Whether cpu in use is the share of slots in use: true where requests do nothing but compute.
-    pub cpu_is_busy_share: bool,
-}
-
-impl OnlineParameters {
-    /// Two hours of memory, blocks of 96 windows, a false alarm in half a year of scrapes each 15 s.
-    pub fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            memory_seconds: 7200.0,
-            windows_max: 96,
-            refit_windows: 24,
-            misfit: 0.04,
-            service_error_max: 0.1,
-            capacity_error_max: 0.25,
-            scrapes_between_alarms: 1e6,
-            cpu_is_busy_share: false,
-        }
-    }
-}
-
-/// How far the model in use is to be trusted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Status {
-    /// It rests on the facts and what little was measured.
-    Prior(Doubt),
-    /// It is the newest fit.
-    Trusted,
-    /// It is the last trusted fit; the newest one is in doubt.
-    Held(Doubt),
-    /// The service has changed; what was measured since is fitted, and not yet trusted.
-    Changed(Doubt),
-}
-
-/// Why a fit is not trusted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Doubt {
-    /// Too little was measured.
-    FewWindows,
-    /// Service time is known only to this relative error.
-    Service(f64),
-    /// Capacity is known only to this relative error.
-    Capacity(f64),
-    /// The load hardly moved: this coefficient of variation.
-    LoadConstant(f64),
-    /// The replicas hardly moved: this coefficient of variation.
-    ReadyConstant(f64),
-    /// Load and replicas moved together: this correlation.
-    Together(f64),
-    /// Its mean latency at the middle of the data is this many times that of the queueing fit.
-    Disagrees(f64),
-    /// No finite fit was found.
-    NoFit,
-}
-
-impl fmt::Display for Doubt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::FewWindows => write!(f, "too little was measured"),
-            Self::Service(error) => write!(f, "service time is known to a factor of {:.2} only", error.exp()),
-            Self::Capacity(error) => write!(f, "capacity is known to a factor of {:.2} only", error.exp()),
-            Self::LoadConstant(cv) => write!(f, "the load moved by {cv:.3} of its mean only"),
-            Self::ReadyConstant(cv) => write!(f, "the replicas moved by {cv:.3} of their mean only"),
-            Self::Together(r) => write!(f, "load and replicas moved together, correlation {r:.2}"),
-            Self::Disagrees(ratio) => write!(f, "its latency is {ratio:.2} times that of the queueing fit"),
-            Self::NoFit => write!(f, "no finite fit was found"),
-        }
-    }
-}
+pub use status::{Doubt, Status};
 
 /// Identification of one service from what its controller sees.
 #[derive(Clone, Debug)]
@@ -197,9 +101,6 @@ struct Pending {
 /// Before the first.
 const NO_SAMPLE: Sample =
     Sample { requests_per_second: 0.0, ready: 1.0, latency_mean_seconds: f64::NAN, weight: 0.0 };
-
-/// A fit that goes on from a trusted one has a few windows more: one step or two are enough.
-const GO_ON: Search = Search { huber: 2.0, steps_max: 1, tolerance: 1e-3 };
 
 /// Two models of one service that are further apart in the middle of their data than this are not both right.
 const DISAGREEMENT_MAX: f64 = 1.5;
@@ -501,7 +402,7 @@ impl Online {
             &self.block_prior,
             &start,
             self.parameters.misfit,
-            if self.watches { GO_ON } else { Search::default() },
+            if self.watches { Search::GO_ON } else { Search::default() },
             self.tick_seconds,
             self.level,
         ) {
@@ -576,15 +477,23 @@ impl Online {
             .map(|(i, sample)| Sample { weight: (-((n - 1 - i) as f64) / memory).exp(), ..*sample });
         let scv = self.p95_over_mean_ln.map_or(1.0, |it| scv_of_p95(it.exp()));
         let step_seconds = self.sample_seconds;
+        // A model that was in doubt for what it is, and not for its data, is searched for anew.
+        let goes_on = !matches!(self.status, Status::Held(Doubt::Disagrees(_) | Doubt::NoFit));
+        let level = self.level;
         let fitted = if self.parameters.kind == Kind::Hammerstein {
-            let (level, slots_per_replica) = (self.level, self.slots_per_replica);
-            let start = if let LoopModel::Hammerstein(model) = &self.model { Some(model) } else { None };
-            HammersteinFit { na: 1, nb: 1, nc: 1, slots_per_replica, level }
+            let start = match &self.model {
+                LoopModel::Hammerstein(model) if goes_on => Some(model),
+                _ => None,
+            };
+            HammersteinFit { na: 1, nb: 1, nc: 1, slots_per_replica: self.slots_per_replica, level }
                 .fit_samples(&samples, step_seconds, start)
                 .map(|it| LoopModel::Hammerstein(it.with_scv(scv)))
         } else {
-            let start = if let LoopModel::Armax(model) = &self.model { Some(model) } else { None };
-            ArmaxResponseFit { na: 1, nb: NonZeroU32::MIN.saturating_add(1), nc: 1, level: self.level }
+            let start = match &self.model {
+                LoopModel::Armax(model) if goes_on => Some(model),
+                _ => None,
+            };
+            ArmaxResponseFit { na: 1, nb: NonZeroU32::MIN.saturating_add(1), nc: 1, level }
                 .fit_samples(samples, step_seconds, start)
                 .map(|it| LoopModel::Armax(it.with_scv(scv)))
         };

@@ -43,7 +43,9 @@ impl Centred {
         if scale != 1.0 {
             // A power of two within the clamp has an exact inverse.
             let inverse = 1.0 / scale;
-            values.iter_mut().for_each(|x| *x *= inverse);
+            for x in &mut values {
+                *x *= inverse;
+            }
         }
         Self { mean, scale, values }
     }

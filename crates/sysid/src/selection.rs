@@ -84,10 +84,10 @@ impl Grid {
 
     /// All candidates, in a fixed order, each once.
     pub fn candidates(&self) -> Vec<Candidate> {
+        use Structure::{Ar, Arma, Armax, Arx, BoxJenkins, OutputError};
         let has = |structures: &[Structure], range: &RangeInclusive<usize>| {
             if structures.contains(&self.structure) { range.clone() } else { 0..=0 }
         };
-        use Structure::{Ar, Arma, Armax, Arx, BoxJenkins, OutputError};
         let (na, nc) = (has(&[Ar, Arx, Arma, Armax], &self.na), has(&[Arma, Armax, BoxJenkins], &self.nc));
         let (nd, nf) = (has(&[BoxJenkins], &self.nd), has(&[OutputError, BoxJenkins], &self.nf));
         let with_inputs = [Arx, Armax, OutputError, BoxJenkins];
@@ -135,31 +135,26 @@ fn fit_and_value(
     by: By,
 ) -> Result<(f64, f64), FitError> {
     let Candidate { structure, orders } = candidate;
-    match by {
-        By::HoldOut { estimation_fraction, ahead } => {
-            let n = record.outputs.first().map_or(0, |it| it.values.len());
-            let split = (estimation_fraction.clamp(0.0, 1.0) * n as f64) as usize;
-            // Checked as a whole: a gap in the part held out must not come out as a value.
-            prepare(*structure, orders, record)?;
-            let part = first_part(record, split);
-            let data = prepare(*structure, orders, &part)?;
-            let model = estimate_from(*structure, orders, &part, &data, skip)?;
-            let first = split.max(model.first_predicted(ahead));
-            if first >= n {
-                let needed = first + 1;
-                return Err(FitError::TooShort { found: n, what: orders.text(*structure), needed });
-            }
-            let predicted = model.predict(record, ahead);
-            let measured = &record.outputs[0].values[first..];
-            let missed = measured.iter().zip(&predicted.as_slice()[first..]).map(|(y, p)| (y - p).powi(2));
-            Ok((missed.sum::<f64>() / (n - first) as f64, model.loss))
-        }
-        _ => {
-            let data = prepare(*structure, orders, record)?;
-            let model = estimate_from(*structure, orders, record, &data, skip)?;
-            Ok((criterion(by, model.loss, model.samples, orders.n_parameters()), model.loss))
-        }
+    let By::HoldOut { estimation_fraction, ahead } = by else {
+        let data = prepare(*structure, orders, record)?;
+        let model = estimate_from(*structure, orders, record, &data, skip)?;
+        return Ok((criterion(by, model.loss, model.samples, orders.n_parameters()), model.loss));
+    };
+    let n = record.outputs.first().map_or(0, |it| it.values.len());
+    let split = (estimation_fraction.clamp(0.0, 1.0) * n as f64) as usize;
+    // Checked as a whole: a gap in the part held out must not come out as a value.
+    prepare(*structure, orders, record)?;
+    let part = first_part(record, split);
+    let data = prepare(*structure, orders, &part)?;
+    let model = estimate_from(*structure, orders, &part, &data, skip)?;
+    let first = split.max(model.first_predicted(ahead));
+    if first >= n {
+        return Err(FitError::TooShort { found: n, what: orders.text(*structure), needed: first + 1 });
     }
+    let predicted = model.predict(record, ahead);
+    let measured = &record.outputs[0].values[first..];
+    let missed = measured.iter().zip(&predicted.as_slice()[first..]).map(|(y, p)| (y - p).powi(2));
+    Ok((missed.sum::<f64>() / (n - first) as f64, model.loss))
 }
 
 /// All candidates of ARX structure at once, on one record; `by` is an information criterion.
@@ -176,8 +171,7 @@ pub fn evaluate_arx(candidates: &[Candidate], record: &Record, by: By) -> Result
     let skip = common_skip(candidates)?;
     let mut widest = first.orders.clone();
     for it in candidates {
-        let data = prepare(Structure::Arx, &it.orders, record);
-        data?;
+        prepare(Structure::Arx, &it.orders, record)?;
         widest.na = widest.na.max(it.orders.na);
         for (wide, own) in widest.inputs.iter_mut().zip(&it.orders.inputs) {
             let end = (wide.nk + wide.nb).max(own.nk + own.nb);
@@ -282,7 +276,14 @@ mod tests {
         assert_eq!(candidates.len(), 75);
         let ranked =
             rank(evaluate_arx(&candidates, &plant().record(2000, 1), By::Bic).expect("all can be fitted"));
-        expect![[""]].assert_eq(&table(&ranked, 3));
+        expect![[r"
+            | model | parameters | loss | value |
+            | --- | --- | --- | --- |
+            | ARX(2,2,2) | 4 | 1.641522e-1 | -3.572690e3 |
+            | ARX(2,3,2) | 5 | 1.640053e-1 | -3.566876e3 |
+            | ARX(3,2,2) | 5 | 1.641465e-1 | -3.565160e3 |
+        "]]
+        .assert_eq(&table(&ranked, 3));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! - ARMA, ARMAX: Hannan & Rissanen (1982): the residuals of a long ARX stand in for e, then least squares; repeated with
 //!   better residuals. Also C = 1, and random stable C with A and B by least squares, which are linear once C is known.
-//! - OE: Steiglitz & McBride (1965) from F = 1, on the data and on the noise-free output of a long ARX; random stable F
+//! - OE: Steiglitz & `McBride` (1965) from F = 1, on the data and on the noise-free output of a long ARX; random stable F
 //!   with B by least squares.
 //! - BJ: the starts of OE, also on series whitened by the A of a long ARX, each with an ARMA model of what it leaves; and
 //!   with white noise.
@@ -18,7 +18,7 @@ use crate::polynomial::{Polynomial, divide, multiply};
 use crate::prediction_error::{Column, Criterion, Target, triangle};
 use crate::search::stabilised;
 
-/// Rounds of Steiglitz & McBride; it does not descend, so the best round is kept.
+/// Rounds of Steiglitz & `McBride`; it does not descend, so the best round is kept.
 const ROUNDS: usize = 8;
 
 /// Ridge, relative to the columns' lengths, that keeps least squares of a start defined whatever the data.
@@ -199,7 +199,7 @@ fn hannan_rissanen(orders: &Orders, series: &Series<'_>) -> Vec<Vec<f64>> {
     rounds
 }
 
-/// The rounds of Steiglitz & McBride, the best first; and with F = 1 kept, should none be finite.
+/// The rounds of Steiglitz & `McBride`, the best first; and with F = 1 kept, should none be finite.
 ///
 /// With several inputs F differs between them. Input i sees ŷᵢ = y − Σ other contributions, and
 /// y = Σ [Bᵢ uᵢ/F°ᵢ − (Fᵢ − F°ᵢ) ŷᵢ/F°ᵢ] is linear in Bᵢ and Fᵢ; with one input it is the classic F y/F° = B u/F°.
@@ -249,7 +249,7 @@ fn steiglitz_mcbride(orders: &Orders, series: &Series<'_>) -> Vec<Vec<f64>> {
     vec![best.map_or_else(|| given_poles(orders, series, |nf| vec![0.0; nf]), |(_, theta)| theta)]
 }
 
-/// Steiglitz & McBride on the noise-free output of a long ARX, whose plant is consistent where its order suffices.
+/// Steiglitz & `McBride` on the noise-free output of a long ARX, whose plant is consistent where its order suffices.
 fn from_long_arx(orders: &Orders, series: &Series<'_>) -> Vec<Vec<f64>> {
     let long = long(orders, series.y.len());
     if long.skip() + long.n_parameters() >= series.y.len() {

@@ -124,11 +124,27 @@ mod tests {
         let model = Armax::new(2, &[2], 2, &[1]).fit(&plant.record(500, 1)).expect("fits");
         // The number of steps may change with the search; the rest may not.
         let text = InputOutputModel { steps: 9, ..model }.to_string();
-        expect![[""]].assert_eq(&text);
+        expect![[r"
+            ARMAX(2,2,2,1): A y(t) = B u(t) + C e(t)
+              A = 1 - 1.499 (+/- 0.005358) q^-1 + 0.6996 (+/- 0.004313) q^-2
+              B = 0.9731 (+/- 0.02361) q^-1 + 0.5274 (+/- 0.03182) q^-2
+              C = 1 - 0.9963 (+/- 0.04419) q^-1 + 0.2360 (+/- 0.04398) q^-2
+            sample time 1 s; 6 parameters from 498 samples, 9 steps of search
+            fit 92.27 % one step ahead; FPE 0.2757, MSE 0.2691"]]
+        .assert_eq(&text);
         let plant = Plant::box_jenkins(&[&[0.0, 0.4], &[0.0, 0.7]], &[&[-0.9], &[-0.5]], &[], &[-0.9], 0.3);
         let model =
             BoxJenkins::new(&[1, 1], 0, 1, &[1, 1], &[1, 1]).fit(&plant.record(500, 2)).expect("fits");
-        expect![[""]].assert_eq(&InputOutputModel { steps: 9, ..model }.to_string());
+        expect![[r"
+            BJ([1 1],0,1,[1 1],[1 1]): y(t) = Sum [B_i/F_i] u_i(t) + [C/D] e(t)
+              B of u1 = 0.4131 (+/- 0.01420) q^-1
+              B of u2 = 0.7043 (+/- 0.01664) q^-1
+              D = 1 - 0.9057 (+/- 0.01957) q^-1
+              F of u1 = 1 - 0.9065 (+/- 0.008806) q^-1
+              F of u2 = 1 - 0.4946 (+/- 0.01834) q^-1
+            sample time 1 s; 5 parameters from 498 samples, 9 steps of search
+            fit 85.59 % one step ahead; FPE 0.09521, MSE 0.09332"]]
+        .assert_eq(&InputOutputModel { steps: 9, ..model }.to_string());
     }
 
     #[test]
