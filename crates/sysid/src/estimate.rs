@@ -10,7 +10,7 @@ use crate::orders::{Orders, Structure};
 use crate::prediction_error::{Column, Criterion, Target, triangle};
 use crate::prepared::{Prepared, mean, scatter};
 use crate::search::{Minimum, explore, minimise};
-use crate::starts::{Draws, starts};
+use crate::starts::{Draws, neighbours, starts};
 use crate::triangle::{Dependent, Triangle};
 
 /// Of a column less than this is left beside those before it: rounding of sums of up to 10⁶ products.
@@ -23,12 +23,16 @@ const CONDITION_MAX: f64 = 1e7;
 /// lowest points are followed on the whole record. A quarter of the time of ten starts on 10⁴ samples.
 const EXPLORED: usize = 2500;
 
-/// Random starts beside those that are computed. Of 160 random plants of order 1 to 3, many with more noise than signal,
-/// fewer draws miss the lowest valley of OE and BJ more often.
+/// Random starts beside those that are computed. Measured on 160 random plants of order 1 to 3, some with more noise than
+/// signal: against a search from 100 random starts this one and its neighbours end higher in 7 cases, lower in 13.
 const DRAWS: Draws = Draws { n_drawn: 200, n_kept: 24 };
 
 /// The same where a part of a long record is explored.
 const DRAWS_EXPLORED: Draws = Draws { n_drawn: 16, n_kept: 3 };
+
+/// Around the minimum of a short record this many starts are followed, again from the new one where it is lower.
+const NEIGHBOURS_MAX: usize = 12;
+const ROUNDS_MAX: u64 = 5;
 
 /// Estimates the model of these orders.
 pub(crate) fn estimate(
@@ -142,7 +146,19 @@ fn searched(
         starts(orders, y, &u, DRAWS)
     };
     let found = minimise(&mut criterion, &all);
-    found.ok_or_else(|| FitError::Diverged { what: orders.text(structure) })
+    let mut best = found.ok_or_else(|| FitError::Diverged { what: orders.text(structure) })?;
+    if n <= 2 * EXPLORED && orders.inputs.iter().any(|it| it.nf > 0) {
+        for round in 0..ROUNDS_MAX {
+            let around = neighbours(orders, y, &u, &best.theta, round);
+            let steps = best.steps;
+            match minimise(&mut criterion, &around[..around.len().min(NEIGHBOURS_MAX)]) {
+                Some(other) if other.loss < best.loss * (1.0 - 1e-9) => best = other,
+                _ => break,
+            }
+            best.steps += steps;
+        }
+    }
+    Ok(best)
 }
 
 /// The part of a record in which the output moves most.

@@ -21,6 +21,9 @@ use crate::search::stabilised;
 /// Rounds of Steiglitz & `McBride`; it does not descend, so the best round is kept.
 const ROUNDS: usize = 8;
 
+/// Random factors tried for each pole of a minimum.
+const N_NEIGHBOURS: usize = 6;
+
 /// Ridge, relative to the columns' lengths, that keeps least squares of a start defined whatever the data.
 const RIDGE: f64 = 1e-13;
 
@@ -82,6 +85,48 @@ pub(crate) fn starts(orders: &Orders, y: &[f64], u: &[&[f64]], draws: Draws) -> 
         .collect();
     starts.extend(rated(orders, &series, drawn).into_iter().take(draws.n_kept));
     starts
+}
+
+/// Starts next to a minimum, but in other valleys: one factor of one F is exchanged, for an integrator or by lot, and B is
+/// fitted anew. A search that has all poles right but one is freed by this; for OE and BJ.
+pub(crate) fn neighbours(
+    orders: &Orders,
+    y: &[f64],
+    u: &[&[f64]],
+    theta: &[f64],
+    round: u64,
+) -> Vec<Vec<f64>> {
+    let series = Series { y, u: u.to_vec() };
+    let mut rng = Seed::training(1 + round).rng(Stream::Search);
+    let whitened = if orders.nc + orders.nd > 0 { whitened(orders, &series) } else { None };
+    let white = whitened
+        .as_ref()
+        .map_or(series.clone(), |(y, u)| Series { y, u: u.iter().map(|u| &u[..]).collect() });
+    let plant = Orders { na: 0, nc: 0, nd: 0, inputs: orders.inputs.clone() };
+    let noise = [&theta[orders.c()], &theta[orders.d()]].concat();
+    let poles: Vec<Vec<f64>> = (0..u.len()).map(|i| theta[orders.f(i)].to_vec()).collect();
+    let mut starts = Vec::new();
+    for i in 0..u.len() {
+        let roots = Polynomial::monic(&poles[i]).roots();
+        // Each real root and each pair once; a pair is led by its upper half.
+        for root in roots.iter().filter(|root| root.im >= 0.0) {
+            let mut kept = roots.clone();
+            kept.retain(|other| other != root && *other != root.conj());
+            let kept = Polynomial::from_roots(&kept);
+            let gone = poles[i].len() - kept.degree();
+            let integrator = Polynomial::monic(&[1e-9 - 1.0]);
+            let mut others = vec![integrator.product(&Polynomial::monic(&random_stable(&mut rng, gone - 1)))];
+            others.extend((0..N_NEIGHBOURS).map(|_| Polynomial::monic(&random_stable(&mut rng, gone))));
+            for other in others {
+                let mut exchanged = poles.clone();
+                exchanged[i] = kept.product(&other).tail().to_vec();
+                let mut next = exchanged.into_iter();
+                let fitted = given_poles(&plant, &white, |_| next.next().expect("one F an input"));
+                starts.push(joined(orders, &plant, &fitted, &noise));
+            }
+        }
+    }
+    rated(orders, &series, starts)
 }
 
 /// Starts made stable, the one of least loss first; those without a finite loss are left out.
