@@ -21,7 +21,7 @@ use tidegate_sysid::Subspace;
 const STEPS: usize = 5000;
 const ORDER: usize = 4;
 const HORIZON: usize = 10;
-const REPEATS: usize = 100;
+const REPEATS: usize = 300;
 const GOAL_MILLISECONDS: f64 = 12.0;
 
 /// An oscillation and two real modes, driven by random steps, with noise on state and output.

@@ -27,7 +27,7 @@ fn the_local_level_model_smooths_exponentially() {
         let filter = KalmanFilter::new(local_level(q, r), DVector::zeros(1), scalar(1e6)).expect("fine");
         let gain = filter.steady_state().expect("driven and seen").gain[(0, 0)];
         let ratio: f64 = q / r;
-        let expected = (-ratio + (ratio * ratio + 4.0 * ratio).sqrt()) / 2.0;
+        let expected = f64::midpoint(-ratio, (ratio * ratio + 4.0 * ratio).sqrt());
         assert!((gain - expected).abs() < 1e-9 * expected.max(1e-3), "{gain} instead of {expected}");
         // Run long, the time-varying filter has that gain.
         let mut running = filter.clone();
@@ -70,7 +70,7 @@ fn system() -> LinearGaussian {
     }
 }
 
-/// The joint Gaussian of all states and outputs, written out: mean and covariance of (x₀ … x_T, y₀ … y_{T−1}).
+/// The joint Gaussian of all states and outputs, written out: mean and covariance of (x₀, x₁, …, y₀, y₁, …).
 struct Joint {
     mean: DVector<f64>,
     covariance: DMatrix<f64>,

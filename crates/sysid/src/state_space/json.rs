@@ -145,9 +145,8 @@ fn rows(matrix: &DMatrix<f64>) -> Vec<Vec<f64>> {
 }
 
 fn matrix(name: &'static str, rows: &[Vec<f64>], columns: usize) -> Result<DMatrix<f64>, ModelFileError> {
-    for (position, row) in rows.iter().enumerate().filter(|(_, row)| row.len() != columns) {
-        let (row, found) = (position, row.len());
-        return Err(ModelFileError::Ragged { matrix: name, row, found, needed: columns });
+    if let Some(row) = rows.iter().position(|row| row.len() != columns) {
+        return Err(ModelFileError::Ragged { matrix: name, row, found: rows[row].len(), needed: columns });
     }
     Ok(DMatrix::from_fn(rows.len(), columns, |row, column| rows[row][column]))
 }

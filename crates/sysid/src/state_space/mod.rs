@@ -208,9 +208,9 @@ impl StateSpaceModel {
             }
         }
         for (kind, ports) in [("inputs", &inputs), ("outputs", &outputs)] {
-            for (position, port) in ports.iter().enumerate().filter(|(_, port)| !port.mean.is_finite()) {
+            if let Some(position) = ports.iter().position(|port| !port.mean.is_finite()) {
                 let matrix = format!("{kind}[{position}].mean");
-                return Err(StateSpaceError::NotFinite { matrix, value: port.mean });
+                return Err(StateSpaceError::NotFinite { matrix, value: ports[position].mean });
             }
         }
         let mut model =

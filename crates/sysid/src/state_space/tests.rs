@@ -153,7 +153,7 @@ fn check_print(model: &StateSpaceModel, expected: &Expect) {
 fn a_model_prints_as_a_control_engineer_writes_it() {
     check_print(
         &first_order(),
-        &expect![[r#"
+        &expect![[r"
         discrete-time state-space model, step 15 s: 1 states, 1 inputs, 1 outputs
           x(t+1) = A x(t) + B u(t) + K e(t)
             y(t) = C x(t) + D u(t) + e(t)
@@ -167,12 +167,12 @@ fn a_model_prints_as_a_control_engineer_writes_it() {
             cov e =      0.040000
           poles:  0.500000
           DC gain =     16.100000
-    "#]],
+    "]],
     );
     let oscillator = model(&[0.0, 1.5, -1.5, 0.0], &[1.0, 0.0], &[2e-7, 0.0], &[0.0], &[0.0; 2], 1);
     check_print(
         &oscillator,
-        &expect![[r#"
+        &expect![[r"
         discrete-time state-space model, step 1 s: 2 states, 1 inputs, 1 outputs
           x(t+1) = A x(t) + B u(t) + K e(t)
             y(t) = C x(t) + D u(t) + e(t)
@@ -190,6 +190,6 @@ fn a_model_prints_as_a_control_engineer_writes_it() {
           poles:  0.000000 ± 1.500000i
           DC gain =    6.15385e-8
           warning: the model is unstable (largest pole modulus 1.500000); do not simulate it far
-    "#]],
+    "]],
     );
 }

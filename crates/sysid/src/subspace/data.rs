@@ -2,6 +2,7 @@
 
 use tidegate_core::model::{Channel, Record};
 
+use super::Preparation;
 use crate::FitError;
 use crate::check::{self, Count};
 use crate::state_space::{mean, spread};
@@ -24,14 +25,24 @@ pub(super) struct Data {
 }
 
 impl Data {
-    pub(super) fn new(record: &Record, removes_means: bool, scales: bool) -> Result<Self, FitError> {
+    pub(super) fn new(record: &Record, preparation: Preparation) -> Result<Self, FitError> {
         check(record)?;
         let steps = record.outputs[0].values.len();
         let means = |channels: &[Channel]| -> Vec<f64> {
-            channels.iter().map(|channel| if removes_means { mean(&channel.values) } else { 0.0 }).collect()
+            channels
+                .iter()
+                .map(|channel| if preparation == Preparation::Raw { 0.0 } else { mean(&channel.values) })
+                .collect()
         };
         let spreads = |channels: &[Channel]| -> Vec<f64> {
-            channels.iter().map(|channel| if scales { spread(&channel.values) } else { 1.0 }).collect()
+            channels
+                .iter()
+                .map(
+                    |channel| {
+                        if preparation == Preparation::Standardised { spread(&channel.values) } else { 1.0 }
+                    },
+                )
+                .collect()
         };
         let (input_means, output_means) = (means(&record.inputs), means(&record.outputs));
         let (input_scales, output_scales) = (spreads(&record.inputs), spreads(&record.outputs));

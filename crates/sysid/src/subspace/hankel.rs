@@ -3,7 +3,7 @@
 //! H = [`U_f` `U_p` `Y_p` `Y_f`] = Q R, with past and future of s samples each; column (block k, channel a) of a block
 //! holds the values of channel a from sample k (past) or s + k (future) on. All of a subspace method is in R.
 //!
-//! Fast path: HᵀH is summed by its structure. Two entries one step apart along a block diagonal differ by one product
+//! Fast path: `HᵀH` is summed by its structure. Two entries one step apart along a block diagonal differ by one product
 //! that enters and one that leaves, so only the first block row needs N products an entry; R is its Cholesky factor
 //! (as SLICOT's IB01MD with METH = 'C'). Squaring H squares its condition, so where a pivot is small R comes from
 //! Householder reflections on H, read row by row (METH = 'Q').
@@ -67,7 +67,7 @@ fn column(horizon: usize, n_inputs: usize, n_outputs: usize, lag: usize, channel
     }
 }
 
-/// HᵀH.
+/// `HᵀH`.
 fn gram(data: &Data, horizon: usize) -> DMatrix<f64> {
     let (m, p) = (data.n_inputs, data.n_outputs);
     let (channels, lags) = (m + p, 2 * horizon);
@@ -141,12 +141,12 @@ pub(super) fn excitation(data: &Data, block_rows: usize, tolerance: f64) -> usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subspace::tests::noise_record;
+    use crate::subspace::{Preparation, tests::noise_record};
 
     #[test]
     fn both_paths_have_the_gram_matrix_of_the_hankel_rows() {
         for (m, p, horizon, steps) in [(1, 1, 3, 50), (2, 2, 5, 400), (0, 2, 4, 100), (3, 1, 2, 64)] {
-            let data = Data::new(&noise_record(m, p, steps), true, true).expect("fine");
+            let data = Data::new(&noise_record(m, p, steps), Preparation::Standardised).expect("fine");
             let direct = reflections(&data, horizon);
             let expected = direct.tr_mul(&direct);
             let difference = (gram(&data, horizon) - &expected).amax();
@@ -164,9 +164,9 @@ mod tests {
         for (t, value) in record.inputs[0].values.iter_mut().enumerate() {
             *value = (0.7 * t as f64).sin();
         }
-        let data = Data::new(&record, false, false).expect("fine");
+        let data = Data::new(&record, Preparation::Raw).expect("fine");
         assert_eq!(excitation(&data, 10, 1e-9), 2);
-        let data = Data::new(&noise_record(1, 1, 300), true, true).expect("fine");
+        let data = Data::new(&noise_record(1, 1, 300), Preparation::Standardised).expect("fine");
         assert_eq!(excitation(&data, 10, 1e-9), 10);
     }
 }

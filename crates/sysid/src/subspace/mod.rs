@@ -17,7 +17,7 @@
 //!
 //! # Closed loop
 //! With feedback the future inputs depend on past noise, so taking them out by a projection takes noise along: the
-//! estimates of all three weightings are biased however long the record is (Ljung and McKelvey 1996, Signal Processing 52;
+//! estimates of all three weightings are biased however long the record is (Ljung and `McKelvey` 1996, Signal Processing 52;
 //! Chou and Verhaegen 1997, Automatica 33(10)). Methods that model the noise along with the plant in one predictor (ARX of
 //! high order, ARMAX, Box–Jenkins, prediction error) are not. On closed-loop records take one of those, or refine
 //! with [`Refine::Prediction`], which is a prediction-error method that subspace only starts: it is consistent when the noise
@@ -82,6 +82,17 @@ pub enum Choice<T> {
     Auto,
 }
 
+/// What is done to the channels before anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preparation {
+    /// Nothing: the model goes through the origin of the raw units.
+    Raw,
+    /// The means are taken out, and kept in the model.
+    Centred,
+    /// Besides, each channel is divided by its standard deviation, so that a large unit does not outweigh a small one.
+    Standardised,
+}
+
 /// What follows the subspace step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refine {
@@ -98,6 +109,20 @@ pub enum Refine {
 ///
 /// Needs a record without gaps, with inputs that do not depend on the outputs (the module's page on closed loops).
 /// Without inputs it models the outputs as filtered noise.
+///
+/// ```
+/// use tidegate_core::{Channel, Fit, Record};
+/// use tidegate_sysid::Subspace;
+///
+/// // y(t+1) = 0.8 y(t) + u(t) under a pseudo-random input.
+/// let u: Vec<f64> = (0..500_i32).map(|t| f64::from(t * t).sin()).collect();
+/// let y: Vec<f64> = u.iter().scan(0.0, |x, u| Some(std::mem::replace(x, 0.8 * *x + u))).collect();
+/// let channel = |name: &str, values| Channel { name: name.into(), unit: "1".into(), values };
+/// let record = Record { step_seconds: 1.0, inputs: vec![channel("u", u)], outputs: vec![channel("y", y)] };
+/// let model = Subspace::with_order(1).fit(&record)?;
+/// assert!((model.poles()[0].re - 0.8).abs() < 1e-3);
+/// # Ok::<(), tidegate_sysid::FitError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subspace {
     /// Number of states.
@@ -108,10 +133,8 @@ pub struct Subspace {
     pub weighting: Choice<Weighting>,
     /// Whether D may differ from zero: whether an input acts within the step in which it is set.
     pub has_feedthrough: bool,
-    /// Whether the means are taken out first and kept in the model.
-    pub removes_means: bool,
-    /// Whether channels are divided by their standard deviations first, so that a large unit does not outweigh a small one.
-    pub scales_channels: bool,
+    /// What is done to the channels first.
+    pub preparation: Preparation,
     /// Whether an unstable estimate is mirrored into the unit circle; it warns in either case.
     pub is_stabilised: bool,
     /// What follows.
@@ -126,8 +149,7 @@ impl Default for Subspace {
             horizon: Choice::Auto,
             weighting: Choice::Auto,
             has_feedthrough: true,
-            removes_means: true,
-            scales_channels: true,
+            preparation: Preparation::Standardised,
             is_stabilised: true,
             refine: Refine::Balanced,
         }
@@ -172,19 +194,25 @@ impl Subspace {
     /// Bad samples, constant or collinear channels, a record too short, inputs that excite too little, an order that the
     /// horizon does not allow; each names what to change.
     pub fn identify(&self, record: &Record) -> Result<Identified, FitError> {
-        let data = Data::new(record, self.removes_means, self.scales_channels)?;
+        let data = Data::new(record, self.preparation)?;
         let (order, order_criterion) = self.choose_order(&data)?;
         let horizons = self.horizons(&data, order)?;
         let factors = excited_factors(&data, order, &horizons)?;
+        let weightings = self.weightings();
+        // A single plain estimate is not compared with anything, so its criterion would be idle work.
+        let is_compared = self.refine != Refine::None || factors.len() * weightings.len() > 1;
         let mut trials = Vec::new();
         for factor in &factors {
             let innovations = regress::long_innovations(&data, factor, self.has_feedthrough);
-            for weighting in self.weightings() {
+            for &weighting in &weightings {
                 let Some(projection) = realise::project(factor, weighting) else { continue };
                 let horizon = factor.horizon;
-                if let Some((candidate, made)) =
-                    self.candidate(&data, &projection, &innovations, horizon, order)
+                if let Some((matrices, made)) =
+                    self.estimate(&data, &projection, &innovations, horizon, order)
                 {
+                    let criterion =
+                        if is_compared { refine::criterion(&data, &matrices, self.aim()) } else { 0.0 };
+                    let candidate = Candidate { matrices, criterion };
                     trials.push(Trial { candidate, made, projection, weighting, horizon });
                 }
             }
@@ -200,7 +228,7 @@ impl Subspace {
         }
         trials.sort_by(|a, b| a.candidate.criterion.total_cmp(&b.candidate.criterion));
         let best = trials.into_iter().next();
-        best.and_then(|trial| self.finish(record, &data, trial, order_criterion))
+        best.and_then(|trial| finish(record, &data, trial, order_criterion))
             .ok_or_else(|| FitError::Diverged { what: format!("a state-space model of order {order}") })
     }
 
@@ -249,14 +277,14 @@ impl Subspace {
     }
 
     /// The plain estimate of one projection; nothing where its numbers are not finite.
-    fn candidate(
+    fn estimate(
         &self,
         data: &Data,
         projection: &Projection,
         innovations: &[f64],
         horizon: usize,
         order: usize,
-    ) -> Option<(Candidate, Made)> {
+    ) -> Option<(Matrices, Made)> {
         let (mut a, c) = projection.realise(order, data.n_outputs);
         let radius = spectral_radius(&a);
         let is_mirrored = radius >= 1.0 && self.is_stabilised;
@@ -269,8 +297,7 @@ impl Subspace {
         if let Some(gain) = gain {
             matrices.k = gain;
         }
-        let criterion = refine::criterion(data, &matrices, self.aim());
-        Some((Candidate { matrices, criterion }, made))
+        Some((matrices, made))
     }
 
     /// What candidates are compared and refined by; where unstable models may stay, their free runs say nothing.
@@ -282,66 +309,59 @@ impl Subspace {
             }
         }
     }
+}
 
-    /// Back to the units of the record.
-    fn finish(
-        &self,
-        record: &Record,
-        data: &Data,
-        trial: Trial,
-        order_criterion: Vec<f64>,
-    ) -> Option<Identified> {
-        let mut matrices = trial.candidate.matrices;
-        let p = data.n_outputs;
-        let innovations = matrices.innovations(&data.inputs, &data.outputs);
-        let mut covariance = regress::covariance(&innovations, p);
-        for (column, scale) in data.input_scales.iter().enumerate() {
-            matrices.b.column_mut(column).unscale_mut(*scale);
-            matrices.d.column_mut(column).unscale_mut(*scale);
-        }
-        for (row, scale) in data.output_scales.iter().enumerate() {
-            matrices.c.row_mut(row).scale_mut(*scale);
-            matrices.d.row_mut(row).scale_mut(*scale);
-            matrices.k.column_mut(row).unscale_mut(*scale);
-            covariance.row_mut(row).scale_mut(*scale);
-            covariance.column_mut(row).scale_mut(*scale);
-        }
-        let order = matrices.a.nrows();
-        let ports = |channels: &[Channel], means: &[f64]| -> Vec<Port> {
-            let port = |(channel, mean): (&Channel, &f64)| Port {
-                name: channel.name.clone(),
-                unit: channel.unit.clone(),
-                mean: *mean,
-            };
-            channels.iter().zip(means).map(port).collect()
-        };
-        let (inputs, outputs) =
-            (ports(&record.inputs, &data.input_means), ports(&record.outputs, &data.output_means));
-        let mut model =
-            StateSpaceModel::new(record.step_seconds, inputs, outputs, matrices, covariance).ok()?;
-        if let Some(radius) = trial.made.mirrored_radius {
-            model.warn(Warning::Stabilised { radius });
-        }
-        let radius = model.spectral_radius();
-        let steps = -1.0 / radius.ln();
-        if radius < 1.0 && steps > data.steps as f64 {
-            model.warn(Warning::NearUnitPole { radius, steps, record_steps: data.steps });
-        }
-        if !trial.made.has_noise_model {
-            model.warn(Warning::NoNoiseModel);
-        }
-        let rank = trial.projection.rank();
-        if rank < order {
-            model.warn(Warning::OrderAboveRank { order, rank });
-        }
-        Some(Identified {
-            model,
-            singular_values: trial.projection.singular_values,
-            weighting: trial.weighting,
-            horizon: trial.horizon,
-            order_criterion,
-        })
+/// Back to the units of the record.
+fn finish(record: &Record, data: &Data, trial: Trial, order_criterion: Vec<f64>) -> Option<Identified> {
+    let mut matrices = trial.candidate.matrices;
+    let p = data.n_outputs;
+    let innovations = matrices.innovations(&data.inputs, &data.outputs);
+    let mut covariance = regress::covariance(&innovations, p);
+    for (column, scale) in data.input_scales.iter().enumerate() {
+        matrices.b.column_mut(column).unscale_mut(*scale);
+        matrices.d.column_mut(column).unscale_mut(*scale);
     }
+    for (row, scale) in data.output_scales.iter().enumerate() {
+        matrices.c.row_mut(row).scale_mut(*scale);
+        matrices.d.row_mut(row).scale_mut(*scale);
+        matrices.k.column_mut(row).unscale_mut(*scale);
+        covariance.row_mut(row).scale_mut(*scale);
+        covariance.column_mut(row).scale_mut(*scale);
+    }
+    let order = matrices.a.nrows();
+    let ports = |channels: &[Channel], means: &[f64]| -> Vec<Port> {
+        let port = |(channel, mean): (&Channel, &f64)| Port {
+            name: channel.name.clone(),
+            unit: channel.unit.clone(),
+            mean: *mean,
+        };
+        channels.iter().zip(means).map(port).collect()
+    };
+    let (inputs, outputs) =
+        (ports(&record.inputs, &data.input_means), ports(&record.outputs, &data.output_means));
+    let mut model = StateSpaceModel::new(record.step_seconds, inputs, outputs, matrices, covariance).ok()?;
+    if let Some(radius) = trial.made.mirrored_radius {
+        model.warn(Warning::Stabilised { radius });
+    }
+    let radius = model.spectral_radius();
+    let steps = -1.0 / radius.ln();
+    if radius < 1.0 && steps > data.steps as f64 {
+        model.warn(Warning::NearUnitPole { radius, steps, record_steps: data.steps });
+    }
+    if !trial.made.has_noise_model {
+        model.warn(Warning::NoNoiseModel);
+    }
+    let rank = trial.projection.rank();
+    if rank < order {
+        model.warn(Warning::OrderAboveRank { order, rank });
+    }
+    Some(Identified {
+        model,
+        singular_values: trial.projection.singular_values,
+        weighting: trial.weighting,
+        horizon: trial.horizon,
+        order_criterion,
+    })
 }
 
 /// What was tried and came out.

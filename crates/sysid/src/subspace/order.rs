@@ -77,8 +77,8 @@ impl Subspace {
             .map(|order| {
                 let n_parameters = order * (data.n_inputs + 2 * p) + p * data.n_inputs;
                 let log_determinants = projections.iter().map(|projection| {
-                    let found = self.candidate(data, projection, &innovations, horizon, order);
-                    found.map_or(f64::INFINITY, |(found, _)| refine::criterion(data, &found.matrices, AIM))
+                    let found = self.estimate(data, projection, &innovations, horizon, order);
+                    found.map_or(f64::INFINITY, |(found, _)| refine::criterion(data, &found, AIM))
                 });
                 let log_determinant = log_determinants.fold(f64::INFINITY, f64::min);
                 n_steps * log_determinant + n_parameters as f64 * n_steps.ln()

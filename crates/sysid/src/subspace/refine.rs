@@ -19,17 +19,17 @@
 //! estimation data.
 //!
 //! All entries of A, B, C, D and K are free. The n² directions that only change coordinates are
-//! held by the Levenberg–Marquardt damping, which is proportional to the diagonal (McKelvey, Helmersson and Ribarits
+//! held by the Levenberg–Marquardt damping, which is proportional to the diagonal (`McKelvey`, Helmersson and Ribarits
 //! 2004, Automatica 40(9), remove them instead; the minimiser is the same). A step that makes A or A − K C unstable
 //! is refused.
 //!
 //! Sensitivities: an entry of A, B or K in row i puts a signal (x, u or e) into state i; C and D put theirs into every
 //! state through K. So n + m + p driven n × n states give all of them.
 
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, DMatrixView};
 
 use super::data::Data;
-use super::regress::{covariance, product};
+use super::regress::{covariance, drive, product};
 use crate::dense::{add_product, spectral_radius};
 use crate::state_space::Matrices;
 
@@ -75,12 +75,17 @@ impl Aim {
     }
 }
 
-/// V of a model; infinite where an error is not finite or a covariance is singular.
+/// V of a model; infinite where an error is not finite.
 pub(super) fn criterion(data: &Data, matrices: &Matrices, aim: Aim) -> f64 {
     let mut criterion = 0.0;
     if aim.simulation_weight < 1.0 {
         let errors = prediction_errors(data, matrices, aim);
-        let Some(factor) = covariance(&errors, data.n_outputs).cholesky() else { return f64::INFINITY };
+        let covariance = covariance(&errors, data.n_outputs);
+        if !covariance.iter().all(|entry| entry.is_finite()) {
+            return f64::INFINITY;
+        }
+        // Without a positive determinant some combination of outputs is met exactly: nothing is better.
+        let Some(factor) = covariance.cholesky() else { return f64::NEG_INFINITY };
         criterion += (1.0 - aim.simulation_weight) * factor.ln_determinant();
     }
     if aim.simulation_weight > 0.0 {
@@ -195,7 +200,7 @@ fn moved(from: &Candidate, step: &[f64], is_direct: bool) -> Matrices {
     matrices
 }
 
-/// Σ JᵀWJ and −Σ JᵀW e over both kinds of errors; `None` where a weight is not finite.
+/// `Σ JᵀWJ` and `−Σ JᵀW e` over both kinds of errors; `None` where a weight is not finite.
 fn normal_equations(
     data: &Data,
     at: &Candidate,
@@ -255,12 +260,12 @@ impl Sums {
         let with_gain = gain.iter().any(|entry| *entry != 0.0);
         let transition = a - gain * c;
         let weighted_c = root * c;
-        // States driven by x, u and e in turn (e only where there is a gain to move), n × n each.
+        // What the states driven by x, u and e in turn (e only where there is a gain to move) look like in the weighted
+        // outputs: p rows each. The n × n states X are polynomials in the transition F, so C X F = C F X.
         let n_signals = n + m + if with_gain { p } else { 0 };
-        let mut driven = vec![DMatrix::<f64>::zeros(n, n); n_signals];
-        let mut seen = vec![DMatrix::<f64>::zeros(p, n); n_signals];
+        let mut seen = DMatrix::<f64>::zeros(n_signals * p, n);
         let mut through_gain = DMatrix::zeros(p, p);
-        let mut scratch = DMatrix::zeros(n, n);
+        let mut scratch = DMatrix::zeros(n_signals * p, n);
         let mut state = vec![0.0; n];
         let (mut next, mut error, mut signal) = (vec![0.0; n], vec![0.0; p], vec![0.0; n + m + p]);
         let (in_b, in_c, in_k) = (n * n, n * n + n * m, n * n + n * m + n * p);
@@ -270,7 +275,7 @@ impl Sums {
         for (piece, t) in steps {
             if t == piece.warm {
                 state.fill(0.0);
-                driven.iter_mut().for_each(|state| state.fill(0.0));
+                seen.fill(0.0);
             }
             let input = data.input(t);
             error.fill(0.0);
@@ -283,32 +288,29 @@ impl Sums {
             signal[n..n + m].copy_from_slice(input);
             signal[n + m..].copy_from_slice(&error);
             if t >= piece.first {
-                for (seen, state) in seen.iter_mut().zip(&driven) {
-                    product(&weighted_c, state, seen);
-                }
                 if self.held + p > self.jacobian.ncols() {
                     self.flush();
                 }
                 // What the parameters do to the prediction: the negative of what they do to the error.
-                for column in 0..n {
-                    self.put(column * n, &seen[column]);
+                for (column, &state) in state.iter().enumerate() {
+                    self.put(column * n, &seen.rows(column * p, p));
                     self.put_output(
                         in_c + column * p,
                         root,
-                        signal[column],
-                        &seen[column],
+                        state,
+                        &seen.rows(column * p, p),
                         with_gain.then_some(gain),
                         &mut through_gain,
                     );
                 }
                 for column in 0..m {
-                    self.put(in_b + column * n, &seen[n + column]);
+                    self.put(in_b + column * n, &seen.rows((n + column) * p, p));
                     if self.is_direct {
                         self.put_output(
                             in_d + column * p,
                             root,
                             signal[n + column],
-                            &seen[n + column],
+                            &seen.rows((n + column) * p, p),
                             with_gain.then_some(gain),
                             &mut through_gain,
                         );
@@ -316,7 +318,7 @@ impl Sums {
                 }
                 for column in 0..p {
                     if with_gain {
-                        self.put(in_k + column * n, &seen[n + m + column]);
+                        self.put(in_k + column * n, &seen.rows((n + m + column) * p, p));
                     } else {
                         for row in 0..p {
                             self.jacobian.view_mut((in_k + column * n, self.held + row), (n, 1)).fill(0.0);
@@ -329,13 +331,9 @@ impl Sums {
                 }
                 self.held += p;
             }
-            for (state, signal) in driven.iter_mut().zip(&signal) {
-                product(&transition, state, &mut scratch);
-                for diagonal in 0..n {
-                    scratch[(diagonal, diagonal)] += signal;
-                }
-                std::mem::swap(state, &mut scratch);
-            }
+            product(&seen, &transition, &mut scratch);
+            drive(&mut scratch, 0, &weighted_c, &signal[..n_signals]);
+            std::mem::swap(&mut seen, &mut scratch);
             next.fill(0.0);
             add_product(a, &state, &mut next);
             add_product(b, input, &mut next);
@@ -346,7 +344,7 @@ impl Sums {
     }
 
     /// Writes the effect `seen` (outputs × parameters) of consecutive parameters.
-    fn put(&mut self, parameter: usize, seen: &DMatrix<f64>) {
+    fn put(&mut self, parameter: usize, seen: &DMatrixView<'_, f64>) {
         for row in 0..seen.nrows() {
             for column in 0..seen.ncols() {
                 self.jacobian[(parameter + column, self.held + row)] = seen[(row, column)];
@@ -360,23 +358,22 @@ impl Sums {
         parameter: usize,
         root: &DMatrix<f64>,
         signal: f64,
-        seen: &DMatrix<f64>,
+        seen: &DMatrixView<'_, f64>,
         gain: Option<&DMatrix<f64>>,
         scratch: &mut DMatrix<f64>,
     ) {
         scratch.copy_from(root);
         *scratch *= signal;
         if let Some(gain) = gain {
-            for (column, scratch) in scratch.as_mut_slice().chunks_exact_mut(root.nrows()).enumerate() {
-                let gain = &gain.as_slice()[column * gain.nrows()..][..gain.nrows()];
-                for (seen, gain) in seen.as_slice().chunks_exact(root.nrows()).zip(gain) {
-                    for (scratch, seen) in scratch.iter_mut().zip(seen) {
-                        *scratch -= seen * gain;
+            for column in 0..root.ncols() {
+                for (state, gain) in gain.column(column).iter().enumerate() {
+                    for row in 0..root.nrows() {
+                        scratch[(row, column)] -= seen[(row, state)] * gain;
                     }
                 }
             }
         }
-        self.put(parameter, scratch);
+        self.put(parameter, &scratch.as_view());
     }
 
     fn flush(&mut self) {
@@ -391,13 +388,17 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subspace::tests::{example, simulated};
+    use crate::subspace::{
+        Preparation,
+        tests::{example, simulated},
+    };
 
     /// Each entry of the slope against a central difference of the weighted squares.
-    fn check(aim: Aim, is_direct: bool) {
+    fn check(simulation_weight: f64, warms_up: bool, is_direct: bool) {
+        let aim = Aim { simulation_weight, warms_up };
         let truth = example();
         let record = simulated(&truth, 120, 0.3, 5);
-        let data = Data::new(&record, true, true).expect("fine");
+        let data = Data::new(&record, Preparation::Standardised).expect("fine");
         let mut matrices = truth.matrices().clone();
         matrices.a[(0, 1)] += 0.05;
         matrices.c[(1, 0)] -= 0.1;

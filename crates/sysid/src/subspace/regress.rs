@@ -14,7 +14,7 @@ use nalgebra::DMatrix;
 use super::data::Data;
 use super::hankel::Factor;
 use super::realise::ROUNDING;
-use crate::dense::{Triangle, add_product, solve_triangle, spectral_radius};
+use crate::dense::{Triangle, add_product, dot, solve_triangle, spectral_radius};
 use crate::riccati::dare;
 use crate::state_space::Matrices;
 
@@ -48,38 +48,32 @@ pub(super) fn regress(
     let n_direct = if is_direct { p * n_signals } else { 0 };
     let n_columns = n + n * n_signals + n_direct;
     let mut triangle = Triangle::new(n_columns + 1);
-    // The free state and the driven ones side by side: n × n each.
-    let mut states = vec![DMatrix::zeros(n, n); n_signals + 1];
-    states[0].fill_with_identity();
-    let mut next = DMatrix::zeros(n, n);
-    let mut seen = DMatrix::zeros(p, n);
-    let mut rows = vec![0.0; p * (n_columns + 1)];
+    // What the free state and each driven one look like in the outputs, C X: p rows each, n columns. X is a polynomial in
+    // A, so C X A = C A X: the rows move on by A without the n × n states.
+    let n_rows = p * (1 + n_signals);
+    let mut seen = DMatrix::zeros(n_rows, n);
+    seen.rows_mut(0, p).copy_from(c);
+    let mut next = DMatrix::zeros(n_rows, n);
+    let mut row = vec![0.0; n_columns + 1];
     for t in from..target.len() / p {
         let signal = &signals[t * n_signals..][..n_signals];
-        for (position, state) in states.iter_mut().enumerate() {
-            product(c, state, &mut seen);
-            for port in 0..p {
-                for column in 0..n {
-                    rows[port * (n_columns + 1) + position * n + column] = seen[(port, column)];
-                }
-            }
-            product(a, state, &mut next);
-            if position > 0 {
-                for diagonal in 0..n {
-                    next[(diagonal, diagonal)] += signal[position - 1];
-                }
-            }
-            std::mem::swap(state, &mut next);
-        }
         for port in 0..p {
-            let row = &mut rows[port * (n_columns + 1)..][..n_columns + 1];
+            for (column, rows) in seen.as_slice().chunks_exact(n_rows).enumerate() {
+                for (position, value) in rows[port..].iter().step_by(p).enumerate() {
+                    row[position * n + column] = *value;
+                }
+            }
             if is_direct {
-                let first = n + n * n_signals + port * n_signals;
-                row[first..first + n_signals].copy_from_slice(signal);
+                let direct = &mut row[n + n * n_signals..n_columns];
+                direct.fill(0.0);
+                direct[port * n_signals..][..n_signals].copy_from_slice(signal);
             }
             row[n_columns] = target[t * p + port];
             triangle.push(row.iter().copied());
         }
+        product(&seen, a, &mut next);
+        drive(&mut next, p, c, signal);
+        std::mem::swap(&mut seen, &mut next);
     }
     let solution = solve_triangle(&triangle.finish(), n_columns, ROUNDING);
     let solution = solution.as_slice();
@@ -104,6 +98,19 @@ pub(super) fn product(left: &DMatrix<f64>, right: &DMatrix<f64>, out: &mut DMatr
     }
 }
 
+/// Adds `signal` × `c` to the p rows of each signal, which follow the first `first` rows.
+pub(super) fn drive(seen: &mut DMatrix<f64>, first: usize, c: &DMatrix<f64>, signals: &[f64]) {
+    let n_rows = seen.nrows();
+    let columns = seen.as_mut_slice().chunks_exact_mut(n_rows).zip(c.as_slice().chunks_exact(c.nrows()));
+    for (seen, c) in columns {
+        for (seen, signal) in seen[first..].chunks_exact_mut(c.len()).zip(signals) {
+            for (seen, c) in seen.iter_mut().zip(c) {
+                *seen += signal * c;
+            }
+        }
+    }
+}
+
 /// B, D and the initial state; for an unstable A by the predictor with a stabilising gain, whose regressors do not grow.
 pub(super) fn inputs(
     data: &Data,
@@ -112,11 +119,14 @@ pub(super) fn inputs(
     is_direct: bool,
 ) -> Option<(Matrices, Vec<f64>)> {
     let (n, m, p) = (a.nrows(), data.n_inputs, data.n_outputs);
-    let gain = if spectral_radius(a) < 1.0 {
-        DMatrix::zeros(n, p)
-    } else {
-        dare(a, c, &DMatrix::identity(n, n), &DMatrix::identity(p, p), &DMatrix::zeros(n, p)).ok()?.gain
-    };
+    if spectral_radius(a) < 1.0 {
+        let found = regress(a, c, &data.inputs, m, &data.outputs, 0, is_direct);
+        let (b, d) = (found.into_state, found.into_output);
+        let matrices = Matrices { a: a.clone(), b, c: c.clone(), d, k: DMatrix::zeros(n, p) };
+        return Some((matrices, found.start));
+    }
+    let (state_noise, output_noise) = (DMatrix::identity(n, n), DMatrix::identity(p, p));
+    let gain = dare(a, c, &state_noise, &output_noise, &DMatrix::zeros(n, p)).ok()?.gain;
     let observer = a - &gain * c;
     // What the measured outputs alone would make the observer expect; the rest is the inputs' and the start's.
     let driven_by_outputs = Matrices {
@@ -158,19 +168,18 @@ pub(super) fn long_innovations(data: &Data, factor: &Factor, is_direct: bool) ->
     } else {
         solve_triangle(&triangle, now + past, ROUNDING)
     };
-    // One row an output, so that a prediction is a sum of products with what lies together in memory.
-    let by_output = coefficients.transpose();
-    let row = |first: usize, count: usize| by_output.columns(first, count).into_owned();
-    let (of_now, of_inputs, of_outputs) =
-        (row(0, now), row(now, horizon * m), row(now + horizon * m, horizon * p));
     let mut innovations = vec![0.0; data.outputs.len()];
     for t in horizon..data.steps {
-        let innovation = &mut innovations[t * p..][..p];
-        add_product(&of_now, &data.input(t)[..now], innovation);
-        add_product(&of_inputs, &data.inputs[(t - horizon) * m..t * m], innovation);
-        add_product(&of_outputs, &data.outputs[(t - horizon) * p..t * p], innovation);
-        for (error, measured) in innovation.iter_mut().zip(data.output(t)) {
-            *error = measured - *error;
+        let past_inputs = &data.inputs[(t - horizon) * m..t * m];
+        let past_outputs = &data.outputs[(t - horizon) * p..t * p];
+        let innovation = innovations[t * p..][..p].iter_mut().zip(data.output(t));
+        for ((error, measured), weights) in innovation.zip(coefficients.as_slice().chunks_exact(now + past)) {
+            let (of_now, of_past) = weights.split_at(now);
+            let (of_inputs, of_outputs) = of_past.split_at(horizon * m);
+            let expected = dot(of_now, &data.input(t)[..now])
+                + dot(of_inputs, past_inputs)
+                + dot(of_outputs, past_outputs);
+            *error = measured - expected;
         }
     }
     innovations
