@@ -1,10 +1,10 @@
 //! Subspace identification: a state-space model of several inputs and outputs by projections, without a search.
 //!
 //! # Method
-//! The block-Hankel matrices of past and future data are compressed to one triangle ([`hankel`]); its weighted
+//! The block-Hankel matrices of past and future data are compressed to one triangle (`hankel`); its weighted
 //! projection spans the extended observability matrix, from which A and C follow by shift invariance
-//! ([`realise`]); B, D and the initial state are least squares on the simulation error, K on long innovations
-//! ([`regress`]). On request the result is refined by Gauss–Newton ([`refine`]).
+//! (`realise`); B, D and the initial state are least squares on the simulation error, K on long innovations
+//! (`regress`). On request the result is refined by Gauss–Newton (`refine`).
 //!
 //! Sources: Van Overschee and De Moor (1996), Subspace Identification for Linear Systems; Verhaegen (1994),
 //! Automatica 30(1), 61–74; Larimore (1990), 29th CDC, 596–604; Sima (1996) and the SLICOT routines IB01AD and IB01BD for
