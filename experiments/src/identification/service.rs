@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use nalgebra::DMatrix;
 use tidegate_core::{Fit, Model, Record, ResponseModel, Scenario, Start};
 use tidegate_sysid::data::RecordExt;
+use tidegate_sysid::levenberg::Search;
 use tidegate_sysid::queueing_fit::{self, Window};
 use tidegate_sysid::{FitError, HammersteinFit, Polynomial, QueueingModel, QueueingParameters};
 
@@ -92,7 +93,8 @@ fn queueing(scenario: &Scenario, record: &Record) -> Result<Identified, FitError
     });
     let prior = queueing_fit::prior(level.bound_seconds, slots);
     let start = QueueingParameters::from_logarithms(prior.mean.as_slice());
-    let found = queueing_fit::fit(&windows, &prior, &start, MISFIT, record.step_seconds, level)?;
+    let found =
+        queueing_fit::fit(&windows, &prior, &start, MISFIT, Search::default(), record.step_seconds, level)?;
     let parameters = *found.model.parameters();
     let model = Queue(found.model);
     Ok(Identified {
