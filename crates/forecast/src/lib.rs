@@ -21,12 +21,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod calibrated;
+pub mod conformal;
 mod errors;
+pub mod fourier;
 mod history;
 pub mod last_value;
+pub mod linear;
+mod normal_equations;
+mod periods;
+mod point;
+mod rolling;
 pub mod seasonal_naive;
+mod seasons;
 #[cfg(test)]
 mod testing;
 
+pub use calibrated::Calibrated;
+pub use fourier::Fourier;
+pub use history::History;
 pub use last_value::LastValue;
+pub use linear::Linear;
+pub use point::{BoxedPoint, Point};
 pub use seasonal_naive::SeasonalNaive;
