@@ -17,7 +17,7 @@
 //! **Errors** are out of sample. The first time, and whenever the history has become twice as long until it fills the
 //! memory, the method is fitted to the first two thirds and its errors are those of the last third (split conformal
 //! prediction; Lei et al., JASA 113, 2018); then it is fitted to all. At every other refit, the fit so far is scored on
-//! the values that came since, before it is renewed. Origins are a quarter of an hour apart at least, and so quantiles
+//! the values that came since, before it is renewed (not more often than [`Point::refit_seconds`]). Origins are a quarter of an hour apart at least, and so quantiles
 //! adapt once a refit: for coverage to come back within a day of a change, refit more than once a day. Up to a day
 //! ahead each bucket has errors of its own; beyond it the offsets of a day grow by the root of the horizon.
 //!
@@ -44,7 +44,7 @@ use crate::conformal::{Adaptive, about, quantile};
 use crate::errors::not_negative;
 use crate::history::History;
 use crate::last_value::{ERRORS_MIN, Spread, go_on};
-use crate::point::Point;
+use crate::point::{Point, is_due};
 use crate::rolling::Rolling;
 
 /// Paths whose errors are ranked, at least: a rank among fewer would be coarse.
@@ -60,6 +60,8 @@ pub struct Calibrated<P> {
     scale: Scale,
     /// Values before this step are scored.
     scored_until: u64,
+    /// The end of what the method is fitted to.
+    fitted_at: u64,
     /// Once the history has so many steps, all errors are taken anew.
     renewed_at: u64,
     spread: Spread,
@@ -82,6 +84,7 @@ impl<P: Point> Calibrated<P> {
             history,
             scale: Scale::default(),
             scored_until: 0,
+            fitted_at: 0,
             renewed_at: 0,
             spread: Spread::new(),
             chance: None,
@@ -115,6 +118,7 @@ impl<P: Point> Calibrated<P> {
             self.renewed_at = end - first + end;
         }
         self.point.fit(&self.history, end);
+        self.fitted_at = end;
     }
 
     /// Scores the fit on what came since the last time, and fits to all.
@@ -124,7 +128,10 @@ impl<P: Point> Calibrated<P> {
         self.rolling.since(point, history, self.scored_until, end, |bucket, forecast, value| {
             buckets[bucket].score(scale.error(forecast, value));
         });
-        self.point.fit(&self.history, end);
+        if is_due(&self.point, &self.history, self.fitted_at, end) {
+            self.point.fit(&self.history, end);
+            self.fitted_at = end;
+        }
     }
 
     fn points(&self, horizon: NonZeroU32) -> Vec<f64> {
@@ -189,7 +196,7 @@ impl<P: Point> Forecaster for Calibrated<P> {
         self.point.reset(chance.0.next_u64());
         self.buckets.iter_mut().for_each(Adaptive::clear);
         self.scale = Scale::default();
-        (self.scored_until, self.renewed_at) = (0, 0);
+        (self.scored_until, self.fitted_at, self.renewed_at) = (0, 0, 0);
         self.spread.clear();
         self.chance = Some(chance);
     }

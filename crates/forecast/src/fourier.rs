@@ -87,7 +87,7 @@ impl Point for Fourier {
     }
 
     fn fit(&mut self, history: &History, end: u64) {
-        let first = history.first_seen();
+        let first = history.recent(end, REMEMBERED_SECONDS);
         self.seasons = None;
         if end <= first + 1 {
             return;

@@ -1,6 +1,6 @@
 //! What was seen, step by step, as far back as a method remembers.
 
-use chrono::Offset;
+use chrono::{Datelike, Offset, Timelike};
 use tidegate_core::{Calendar, SECONDS_PER_DAY, SECONDS_PER_HOUR};
 
 /// Above this a value is cut, so that sums and differences stay finite.
@@ -109,6 +109,43 @@ impl History {
         filled
     }
 
+    /// The first step that was seen in the so many seconds before `end`, as far as they are remembered.
+    pub(crate) fn recent(&self, end: u64, seconds: f64) -> u64 {
+        self.first_seen().max(end.saturating_sub(self.steps_in(seconds)))
+    }
+
+    /// What the clock showed one or more seasons before a step: the newest of it that was seen before `until`.
+    pub(crate) fn repeated(&self, step: u64, until: u64, seconds: f64) -> Option<f64> {
+        let mut back = seconds;
+        loop {
+            let source = self.earlier(step, back)?;
+            if source < self.first() {
+                return None;
+            }
+            if let Some(value) = self.get(source).filter(|_| source < until) {
+                return Some(value);
+            }
+            back += seconds;
+        }
+    }
+
+    fn moment(&self, step: u64) -> Moment {
+        let at = (step as f64 + 0.5) * self.step_seconds;
+        let Some(calendar) = &self.calendar else {
+            let day_of_week = (at / SECONDS_PER_DAY % 7.0) as u32;
+            return Moment { day_of_week, second_of_day: at % SECONDS_PER_DAY, day_of_month: 1, month: 1 };
+        };
+        let local = calendar.at(at);
+        Moment {
+            day_of_week: local.weekday().num_days_from_monday(),
+            // Milliseconds are all that a calendar knows.
+            second_of_day: f64::from(local.num_seconds_from_midnight())
+                + f64::from(local.nanosecond() % 1_000_000_000) * 1e-9,
+            day_of_month: local.day(),
+            month: local.month(),
+        }
+    }
+
     pub(crate) fn steps_in(&self, seconds: f64) -> u64 {
         (seconds / self.step_seconds) as u64
     }
@@ -118,7 +155,19 @@ impl History {
     }
 }
 
-/// The clock on the wall, step by step: day of the week (Monday is 0) and second of the day at the middle of each step.
+/// What the clock and the calendar on the wall say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Moment {
+    /// Monday is 0.
+    pub(crate) day_of_week: u32,
+    pub(crate) second_of_day: f64,
+    /// The first is 1.
+    pub(crate) day_of_month: u32,
+    /// January is 1.
+    pub(crate) month: u32,
+}
+
+/// The clock on the wall, step by step, at the middle of each.
 ///
 /// The time zone is asked at every full hour only, as it changes at no other moment: asking costs a hundred times what
 /// counting on does.
@@ -126,43 +175,27 @@ impl History {
 pub(crate) struct WallClock<'a> {
     history: &'a History,
     step: u64,
-    day_of_week: u32,
-    second_of_day: f64,
+    coming: Moment,
 }
 
 impl<'a> WallClock<'a> {
     /// The first one told is that of `step`.
     pub(crate) fn new(history: &'a History, step: u64) -> Self {
-        let mut clock = Self { history, step, day_of_week: 0, second_of_day: 0.0 };
-        clock.ask();
-        clock
-    }
-
-    fn ask(&mut self) {
-        let at = (self.step as f64 + 0.5) * self.history.step_seconds;
-        if let Some(calendar) = &self.history.calendar {
-            let local = calendar.local(at);
-            // What is below a second is the run's own: the calendar tells whole ones.
-            (self.day_of_week, self.second_of_day) =
-                (local.day_of_week, f64::from(local.second_of_day) + at.fract());
-        } else {
-            self.day_of_week = (at / SECONDS_PER_DAY % 7.0) as u32;
-            self.second_of_day = at % SECONDS_PER_DAY;
-        }
+        Self { history, step, coming: history.moment(step) }
     }
 }
 
 impl Iterator for WallClock<'_> {
-    type Item = (u32, f64);
+    type Item = Moment;
 
-    fn next(&mut self) -> Option<(u32, f64)> {
-        let told = (self.day_of_week, self.second_of_day);
+    fn next(&mut self) -> Option<Moment> {
+        let told = self.coming;
         self.step += 1;
-        let later = self.second_of_day + self.history.step_seconds;
-        if (later / SECONDS_PER_HOUR).floor() == (self.second_of_day / SECONDS_PER_HOUR).floor() {
-            self.second_of_day = later;
+        let later = told.second_of_day + self.history.step_seconds;
+        if (later / SECONDS_PER_HOUR).floor() == (told.second_of_day / SECONDS_PER_HOUR).floor() {
+            self.coming.second_of_day = later;
         } else {
-            self.ask();
+            self.coming = self.history.moment(self.step);
         }
         Some(told)
     }
@@ -186,10 +219,13 @@ mod tests {
                 let mut history = History::new(step_seconds, 1e6);
                 let calendar = calendar_in(zone, start);
                 history.reset(calendar);
-                for (step, (day_of_week, second_of_day)) in WallClock::new(&history, 5).take(2000).enumerate() {
+                for (step, told) in WallClock::new(&history, 5).take(2000).enumerate() {
                     let local = calendar.local((step as f64 + 5.5) * step_seconds);
-                    assert_eq!(day_of_week, local.day_of_week);
-                    assert!((second_of_day - f64::from(local.second_of_day)).abs() <= 1.0, "{zone}, {step}");
+                    assert_eq!(told.day_of_week, local.day_of_week);
+                    let difference = told.second_of_day - f64::from(local.second_of_day);
+                    assert!((0.0..1.0).contains(&difference), "{zone}, {step}: {difference}");
+                    let date = calendar.at((step as f64 + 5.5) * step_seconds);
+                    assert_eq!((told.day_of_month, told.month), (date.day(), date.month()));
                 }
             }
         }

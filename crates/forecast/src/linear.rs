@@ -28,7 +28,7 @@ use nalgebra::DVector;
 use tidegate_core::SECONDS_PER_DAY;
 
 use crate::calibrated::Calibrated;
-use crate::history::{History, WallClock};
+use crate::history::{History, Moment, WallClock};
 use crate::normal_equations::Products;
 use crate::point::Point;
 
@@ -131,9 +131,9 @@ impl Shape {
         longest + if self.has_day_before { self.day } else { 0 }
     }
 
-    fn slot(&self, (day_of_week, second_of_day): (u32, f64)) -> usize {
-        let slot = (second_of_day / SECONDS_PER_DAY * self.slots_a_day as f64) as usize;
-        day_of_week as usize * self.slots_a_day + slot.min(self.slots_a_day - 1)
+    fn slot(&self, at: Moment) -> usize {
+        let slot = (at.second_of_day / SECONDS_PER_DAY * self.slots_a_day as f64) as usize;
+        at.day_of_week as usize * self.slots_a_day + slot.min(self.slots_a_day - 1)
     }
 
     /// Features of the calendar, of every slot of the week; one slot after the other.
@@ -232,7 +232,7 @@ impl Point for Linear {
         let most_ahead = *aheads.last().expect("a forecast looks ahead") as usize;
         let n_slots = (*last - *first) as usize + most_ahead;
         let slots: Vec<usize> =
-            WallClock::new(history, *first).take(n_slots).map(|time| fit.shape.slot(time)).collect();
+            WallClock::new(history, *first).take(n_slots).map(|at| fit.shape.slot(at)).collect();
         let mut sums = vec![0.0; lead + most_ahead + 1];
         let mut wanted = Vec::with_capacity(aheads.len());
         for (index, origin) in origins.iter().enumerate() {
@@ -266,7 +266,7 @@ impl Fit {
 }
 
 fn fit(history: &History, end: u64) -> Option<Fit> {
-    let first = history.first_seen();
+    let first = history.recent(end, REMEMBERED_SECONDS);
     let shape = Shape::of(history, end.saturating_sub(first) as usize);
     let rows_from = first + shape.lead() as u64;
     if end < rows_from + ROWS_MIN as u64 {

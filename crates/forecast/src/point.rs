@@ -12,6 +12,11 @@ pub trait Point {
     /// How far back it needs to see, in seconds.
     fn remembered_seconds(&self) -> f64;
 
+    /// How long a fit is good for: within that time a refit may leave it as it is, unless the history was short.
+    fn refit_seconds(&self) -> f64 {
+        0.0
+    }
+
     /// Forgets its fit. `seed` is the chance it may use, the same for every fit.
     fn reset(&mut self, seed: u64);
 
@@ -47,6 +52,10 @@ impl Point for BoxedPoint {
         (**self).remembered_seconds()
     }
 
+    fn refit_seconds(&self) -> f64 {
+        (**self).refit_seconds()
+    }
+
     fn reset(&mut self, seed: u64) {
         (**self).reset(seed);
     }
@@ -68,4 +77,11 @@ impl Point for BoxedPoint {
     ) {
         (**self).forecast(history, origins, aheads, each);
     }
+}
+
+/// Whether a fit of so long ago is to be renewed: once its time is over, or the history is an eighth longer.
+pub(crate) fn is_due<P: Point + ?Sized>(point: &P, history: &History, fitted_at: u64, end: u64) -> bool {
+    let age = end.saturating_sub(fitted_at);
+    let eighth = fitted_at.saturating_sub(history.first_seen()) / 8;
+    age >= eighth || age as f64 * history.step_seconds() >= point.refit_seconds()
 }
