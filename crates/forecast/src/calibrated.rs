@@ -16,8 +16,9 @@
 //!
 //! **Errors** are out of sample. The first time, and whenever the history has become twice as long until it fills the
 //! memory, the method is fitted to the first two thirds and its errors are those of the last third (split conformal
-//! prediction; Lei et al., JASA 113, 2018); then it is fitted to all. At every other refit, the fit so far is scored on
-//! the values that came since, before it is renewed (not more often than [`Point::refit_seconds`]). Origins are a quarter of an hour apart at least, and so quantiles
+//! prediction; Lei et al., JASA 113, 2018); then it is fitted to all. At every other refit the forecasts of the fit so far
+//! are noted, from all origins since the refit before, and those noted earlier are scored on the values that came; then
+//! the fit is renewed (not more often than [`Point::refit_seconds`]). Origins are a quarter of an hour apart at least, and so quantiles
 //! adapt once a refit: for coverage to come back within a day of a change, refit more than once a day. Up to a day
 //! ahead each bucket has errors of its own; beyond it the offsets of a day grow by the root of the horizon.
 //!
@@ -45,7 +46,7 @@ use crate::errors::not_negative;
 use crate::history::History;
 use crate::last_value::{ERRORS_MIN, Spread, go_on};
 use crate::point::{Point, is_due};
-use crate::rolling::Rolling;
+use crate::rolling::{Issued, Rolling};
 
 /// Paths whose errors are ranked, at least: a rank among fewer would be coarse.
 pub const TEMPLATES_MIN: usize = 64;
@@ -58,8 +59,7 @@ pub struct Calibrated<P> {
     rolling: Rolling,
     buckets: Vec<Adaptive>,
     scale: Scale,
-    /// Values before this step are scored.
-    scored_until: u64,
+    issued: Issued,
     /// The end of what the method is fitted to.
     fitted_at: u64,
     /// Once the history has so many steps, all errors are taken anew.
@@ -83,7 +83,7 @@ impl<P: Point> Calibrated<P> {
             rolling,
             history,
             scale: Scale::default(),
-            scored_until: 0,
+            issued: Issued::default(),
             fitted_at: 0,
             renewed_at: 0,
             spread: Spread::new(),
@@ -119,13 +119,14 @@ impl<P: Point> Calibrated<P> {
         }
         self.point.fit(&self.history, end);
         self.fitted_at = end;
+        self.issued.restart(end);
     }
 
     /// Scores the fit on what came since the last time, and fits to all.
     fn advance(&mut self, end: u64) {
         let (buckets, scale) = (&mut self.buckets, self.scale);
         let (point, history) = (&self.point, &self.history);
-        self.rolling.since(point, history, self.scored_until, end, |bucket, forecast, value| {
+        self.issued.advance(&self.rolling, point, history, end, |bucket, forecast, value| {
             buckets[bucket].score(scale.error(forecast, value));
         });
         if is_due(&self.point, &self.history, self.fitted_at, end) {
@@ -196,7 +197,8 @@ impl<P: Point> Forecaster for Calibrated<P> {
         self.point.reset(chance.0.next_u64());
         self.buckets.iter_mut().for_each(Adaptive::clear);
         self.scale = Scale::default();
-        (self.scored_until, self.fitted_at, self.renewed_at) = (0, 0, 0);
+        (self.fitted_at, self.renewed_at) = (0, 0);
+        self.issued.restart(0);
         self.spread.clear();
         self.chance = Some(chance);
     }
@@ -217,7 +219,6 @@ impl<P: Point> Forecaster for Calibrated<P> {
             self.renew(end);
         }
         self.buckets.iter_mut().for_each(Adaptive::settle);
-        self.scored_until = end;
     }
 
     fn forecast(&self, horizon: NonZeroU32, into: &mut Quantiles) {

@@ -27,7 +27,7 @@ use crate::last_value::ERRORS_MIN;
 use crate::linear::Linear;
 use crate::naive::Naive;
 use crate::point::{BoxedPoint, Point, is_due};
-use crate::rolling::Rolling;
+use crate::rolling::{Issued, Rolling};
 
 /// How sharply weights fall with the error.
 pub const POWER: f64 = 6.0;
@@ -46,7 +46,7 @@ pub struct Ensemble {
     rolling: Option<Rolling>,
     /// Member by member, then bucket by bucket.
     weights: Vec<Vec<f64>>,
-    scored_until: u64,
+    fitted_until: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,7 @@ enum Combination {
 struct Member {
     point: BoxedPoint,
     fitted_at: u64,
+    issued: Issued,
     losses: Vec<Loss>,
 }
 
@@ -114,9 +115,10 @@ impl Ensemble {
 
     fn new(members: Vec<BoxedPoint>, combination: Combination) -> Self {
         assert!(!members.is_empty(), "an ensemble has members");
-        let members: Vec<Member> =
-            members.into_iter().map(|point| Member { point, fitted_at: 0, losses: Vec::new() }).collect();
-        Self { weights: vec![Vec::new(); members.len()], members, combination, rolling: None, scored_until: 0 }
+        let member =
+            |point| Member { point, fitted_at: 0, issued: Issued::default(), losses: Vec::new() };
+        let members: Vec<Member> = members.into_iter().map(member).collect();
+        Self { weights: vec![Vec::new(); members.len()], members, combination, rolling: None, fitted_until: 0 }
     }
 
     fn weigh(&mut self, n_buckets: usize) {
@@ -180,7 +182,7 @@ impl Point for Ensemble {
             member.point.reset(seed.wrapping_add(index));
             member.fitted_at = 0;
         }
-        (self.rolling, self.scored_until) = (None, 0);
+        (self.rolling, self.fitted_until) = (None, 0);
     }
 
     fn fit(&mut self, history: &History, end: u64) {
@@ -188,27 +190,30 @@ impl Point for Ensemble {
         let rolling = self.rolling.get_or_insert_with(|| Rolling::new(history)).clone();
         let n_buckets = rolling.aheads.len();
         let kept = 0.5_f64.powf(rolling.stride as f64 * history.step_seconds() / HALF_LIFE_SECONDS);
-        let is_anew = end <= self.scored_until || !self.members.iter().any(Member::is_fitted);
+        let is_anew = end <= self.fitted_until || !self.members.iter().any(Member::is_fitted);
         let split = first + end.saturating_sub(first) * 2 / 3;
         for member in &mut self.members {
             if is_anew {
                 member.losses = vec![Loss::default(); n_buckets];
                 member.point.fit(history, split);
-                member.fitted_at = split;
             }
+            let is_fitted = member.is_fitted();
             let (losses, point) = (&mut member.losses, &member.point);
             let add = |bucket: usize, forecast: f64, value: f64| losses[bucket].add(value - forecast, kept);
-            match point.name() {
-                "" => {}
-                _ if is_anew => rolling.over(point, history, split, end, add),
-                _ => rolling.since(point, history, self.scored_until, end, add),
+            match (is_fitted, is_anew) {
+                (true, true) => rolling.over(point, history, split, end, add),
+                (true, false) => member.issued.advance(&rolling, point, history, end, add),
+                (false, _) => {}
+            }
+            if is_anew || !is_fitted {
+                member.issued.restart(end);
             }
             if is_anew || is_due(&member.point, history, member.fitted_at, end) {
                 member.point.fit(history, end);
                 member.fitted_at = end;
             }
         }
-        self.scored_until = end;
+        self.fitted_until = end;
         self.weights.iter_mut().for_each(|weights| weights.resize(n_buckets, 0.0));
         self.weigh(n_buckets);
     }

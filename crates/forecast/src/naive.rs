@@ -43,7 +43,8 @@ impl Point for Naive {
     }
 
     fn remembered_seconds(&self) -> f64 {
-        self.season_seconds.map_or(SECONDS_PER_DAY, |season| SEASONS_REMEMBERED * season)
+        // The last value needs no more than itself, but errors of a day ahead are to be had over some days.
+        SEASONS_REMEMBERED * self.season_seconds.unwrap_or(SECONDS_PER_DAY)
     }
 
     fn reset(&mut self, _: u64) {

@@ -8,8 +8,9 @@
 //!
 //! Where we differ: the spectrum and the shuffles are those of means over some steps, [`BINS_MAX`] at most, as no period
 //! that matters here is shorter than a few of them; a straight line is taken out first; the autocorrelation is padded
-//! with zeros and so not circular, at full resolution within its hill; a top within 2 % of a day or a week is taken
-//! for that, as a fold over many cycles is blurred by a period that is off by a step or two.
+//! with zeros and so not circular, at full resolution within its hill; a top that is off a day or a
+//! week by less than one cycle over the whole series, which its spectrum could not tell from it, is taken for that: a fold
+//! over many cycles is blurred by a period that is off by a step or two.
 
 use rand::{Rng, RngExt};
 use rustfft::FftPlanner;
@@ -24,8 +25,8 @@ const BINS_MAX: usize = 2048;
 /// Candidates that are looked at, by falling power.
 const CANDIDATES_MAX: usize = 24;
 
-/// How near to a known period is that period.
-const NEAR: f64 = 0.02;
+/// What is left of a line by rounding, as a share of its values.
+const ROUNDING: f64 = 1e-10;
 
 /// Periods of `values` in steps, two full ones at least in the series; the strongest first, `most` of them.
 pub(crate) fn periods(values: &[f64], known: &[usize], most: usize, chance: &mut impl Rng) -> Vec<usize> {
@@ -36,7 +37,12 @@ pub(crate) fn periods(values: &[f64], known: &[usize], most: usize, chance: &mut
     if n_bins < 8 {
         return Vec::new();
     }
+    let largest = |values: &[f64]| values.iter().fold(0.0, |most, value| f64::max(most, value.abs()));
+    let size = largest(&bins);
     let bins = without_line(&bins);
+    if largest(&bins) <= ROUNDING * size {
+        return Vec::new();
+    }
     let mut planner = FftPlanner::new();
     let transform = planner.plan_fft_forward(n_bins);
     let mut spectrum = vec![Complex::default(); n_bins];
@@ -76,7 +82,8 @@ pub(crate) fn periods(values: &[f64], known: &[usize], most: usize, chance: &mut
         let period_of = |k: f64| n_bins as f64 / k * width as f64;
         let (low, high) = (period_of(k as f64 + 1.0), period_of(k as f64 - 1.0));
         let Some(top) = hill(&correlation, low, high) else { continue };
-        let is_near = |known: usize| (top as f64 / known as f64 - 1.0).abs() <= NEAR;
+        let cycles = |period: usize| values.len() as f64 / period as f64;
+        let is_near = |known: usize| (cycles(top) - cycles(known)).abs() < 1.0;
         let period = known.iter().copied().find(|known| is_near(*known)).unwrap_or(top);
         let is_new = |other: &usize| (period as f64 / *other as f64 - 1.0).abs() > 0.1;
         if 2 * period <= values.len() && found.iter().all(is_new) {
