@@ -96,6 +96,11 @@ impl<P: Point> Calibrated<P> {
         &self.point
     }
 
+    /// What was seen.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
     fn is_fitted(&self) -> bool {
         !self.point.name().is_empty()
     }
@@ -151,7 +156,7 @@ impl<P: Point> Calibrated<P> {
             return self.spread.centred_about(point, ahead);
         }
         let further = (f64::from(ahead) / f64::from(self.rolling.aheads[index])).sqrt().max(1.0);
-        about(point, further * self.scale.sigma(point), &bucket.offsets())
+        about(point, further * self.scale.sigma(point), bucket.offsets())
     }
 
     /// Errors of the present fit from past origins, over the horizon; one template after the other.
@@ -304,12 +309,10 @@ impl Scale {
         };
         let all = [Growth::None, Growth::Root, Growth::Proportional].map(|growth| Self { growth, least });
         // Without any error all are likely, and the first one stays.
-        all.into_iter().map(|scale| (unlikely(&scale), scale)).fold(
-            (f64::INFINITY, none),
-            |best, next| {
-                if next.0 < best.0 { next } else { best }
-            },
-        ).1
+        all.into_iter()
+            .map(|scale| (unlikely(&scale), scale))
+            .fold((f64::INFINITY, none), |best, next| if next.0 < best.0 { next } else { best })
+            .1
     }
 
     fn sigma(&self, forecast: f64) -> f64 {

@@ -26,8 +26,8 @@ use tidegate_core::Quantiles;
 
 use crate::errors::{ERRORS_MAX, Levels, not_negative};
 
-/// γ times the errors of a day: a day of misses moves a level by one half.
-pub const RATE_PER_DAY: f64 = 0.5;
+/// γ times the errors of a day: a day of misses moves a level from end to end.
+pub const RATE_PER_DAY: f64 = 1.0;
 
 /// The rate is no higher, however few errors a day has.
 const RATE_MAX: f64 = 0.05;
@@ -49,6 +49,8 @@ pub(crate) struct Adaptive {
     /// The same in order, as of the last [`Adaptive::settle`].
     sorted: Vec<f64>,
     levels: Levels,
+    /// Of the levels, as of the last [`Adaptive::settle`].
+    offsets: Levels,
     rate: f64,
 }
 
@@ -61,6 +63,7 @@ impl Adaptive {
             oldest: 0,
             sorted: Vec::with_capacity(REMEMBERED),
             levels: Quantiles::LEVELS,
+            offsets: Levels::default(),
             rate,
         }
     }
@@ -68,7 +71,7 @@ impl Adaptive {
     pub(crate) fn clear(&mut self) {
         self.errors.clear();
         self.sorted.clear();
-        (self.oldest, self.levels) = (0, Quantiles::LEVELS);
+        (self.oldest, self.levels, self.offsets) = (0, Quantiles::LEVELS, Levels::default());
     }
 
     /// As many as offsets come from.
@@ -103,14 +106,14 @@ impl Adaptive {
         self.sorted.clear();
         self.sorted.extend_from_slice(&self.errors);
         self.sorted.sort_unstable_by(f64::total_cmp);
+        if !self.sorted.is_empty() {
+            self.offsets = self.levels.map(|level| self.offset(level));
+        }
     }
 
     /// Offsets of the levels from the point forecast; all 0 without errors.
-    pub(crate) fn offsets(&self) -> Levels {
-        if self.sorted.is_empty() {
-            return Levels::default();
-        }
-        self.levels.map(|level| self.offset(level))
+    pub(crate) fn offsets(&self) -> &Levels {
+        &self.offsets
     }
 
     fn offset(&self, level: f64) -> f64 {
@@ -173,7 +176,7 @@ mod tests {
             });
             // From 100 errors on all levels but the outermost have an error beyond them.
             if index > 100 {
-                assert_eq!(about(1000.0, 1.0, &adaptive.offsets()), split.about(1000.0, 1.0));
+                assert_eq!(about(1000.0, 1.0, adaptive.offsets()), split.about(1000.0, 1.0));
             }
         }
     }
@@ -189,7 +192,7 @@ mod tests {
             for (index, error) in normal(672 + n_after).enumerate() {
                 let error = if index < 672 { error } else { error + shift };
                 if index >= 672 {
-                    let offsets = adaptive.offsets();
+                    let offsets = *adaptive.offsets();
                     for (count, offset) in below.iter_mut().zip(offsets) {
                         *count += f64::from(u8::from(error <= offset));
                     }

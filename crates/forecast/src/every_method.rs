@@ -93,7 +93,7 @@ fn series(kind: &str, n: u64) -> Vec<f64> {
 }
 
 /// Forty-five days of hours, of which the last thirty-one count. Misses of neighbouring origins go together: with some
-/// sixty independent ones, ± 0.08 is two standard errors.
+/// sixty independent ones, ± 0.1 is two and a half standard errors.
 #[test]
 fn ninety_percent_intervals_cover_ninety_percent() {
     for kind in ["ar1", "seasonal", "heavy", "counts"] {
@@ -101,24 +101,28 @@ fn ninety_percent_intervals_cover_ninety_percent() {
         for (name, mut forecaster) in methods(HOUR) {
             let shares = coverage(&mut *forecaster, 12, &[1, 6, 24], &values, 14 * 24);
             for (ahead, share) in [1, 6, 24].into_iter().zip(shares) {
-                if !(0.82..=0.98).contains(&share) {println!("{kind}, {name}, {ahead} ahead: {share}");}
+                assert!((0.80..=0.98).contains(&share), "{kind}, {name}, {ahead} ahead: {share}");
             }
         }
     }
 }
 
-/// The level rises by thirty standard deviations of the noise and stays there; from a day later on, over the next five days, the
-/// intervals cover as before.
+/// The level rises by thirty standard deviations of the noise and stays there; from a day later on, over the next five days,
+/// the intervals cover as before. Those are 120 values, and with a day ahead some ten independent ones: a method may be
+/// lower, all together may not.
 #[test]
 fn coverage_is_back_a_day_after_a_level_shift() {
     let values = series("shift", 30 * 24);
     let shift = 15 * 24;
+    let (mut sum, mut n) = (0.0, 0.0);
     for (name, mut forecaster) in methods(HOUR) {
         let shares = coverage(&mut *forecaster, 2, &[1, 6, 24], &values[..shift + 6 * 24], shift);
         for (ahead, share) in [1, 6, 24].into_iter().zip(shares) {
-            println!("{name}, {ahead} ahead: {share}");
+            assert!(share >= 0.75, "{name}, {ahead} ahead: {share}");
+            (sum, n) = (sum + share, n + 1.0);
         }
     }
+    assert!((0.85..=0.97).contains(&(sum / n)), "{}", sum / n);
 }
 
 fn standard_deviation(values: &[f64]) -> f64 {
@@ -137,7 +141,9 @@ fn the_sum_over_a_path_spreads_as_that_of_an_ar1() {
     let truth = innovation * (1..=n).map(|k| gain(k).powi(2)).sum::<f64>().sqrt();
     for mut forecaster in [
         Box::new(Linear::forecaster(HOUR)) as Boxed,
-        Box::new(Ensemble::weighted(vec![Box::new(Linear::new()), Box::new(Naive::last_value())]).forecaster(HOUR)),
+        Box::new(
+            Ensemble::weighted(vec![Box::new(Linear::new()), Box::new(Naive::last_value())]).forecaster(HOUR),
+        ),
     ] {
         reset(&mut *forecaster);
         let mut noise = Ar1::new(phi, sigma, 31);
@@ -235,7 +241,13 @@ fn before_it_is_fitted_it_says_what_stands_in() {
                 "linear, day and autoregression",
                 "linear, trend, week, day and autoregression",
             ],
-            "fourier" => &["last value", "Fourier, no period: level", "Fourier, day"],
+            "fourier" => &[
+                "last value",
+                "Fourier, no period: level",
+                "Fourier",
+                "Fourier, no period: level",
+                "Fourier, day",
+            ],
             "holt-winters" => &["last value", "Holt, damped", "Holt–Winters, damped"],
             "mstl" => &["last value", "MSTL, day", "MSTL, day and week"],
             "forest" => &["last value", "forest, calendar, yesterday and newest values"],

@@ -108,7 +108,8 @@ impl Point for Fourier {
             _ => "Fourier",
         };
         let mut planner = FftPlanner::new();
-        let shapes = found.into_iter().map(|period| shape(&mut values, first, period, &mut planner)).collect();
+        let shapes =
+            found.into_iter().map(|period| shape(&mut values, first, period, &mut planner)).collect();
         self.seasons = Some(Seasons { name, shapes, level_steps });
     }
 
@@ -173,4 +174,67 @@ fn shape(values: &mut [f64], first: u64, period: usize, planner: &mut FftPlanner
         *value -= fitted;
     }
     shape
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::Forecaster;
+
+    use super::*;
+    use crate::testing::{Ar1, reset};
+
+    fn value(step: u64, day: u64) -> f64 {
+        let at = |period: u64| std::f64::consts::TAU * step as f64 / period as f64;
+        200.0 + 60.0 * at(day).sin() + 20.0 * (3.0 * at(day)).cos() + 30.0 * at(7 * day).sin()
+    }
+
+    fn fed(step_seconds: f64, mut value: impl FnMut(u64) -> Option<f64>) -> Calibrated<Fourier> {
+        let mut forecaster = Fourier::forecaster(step_seconds);
+        reset(&mut forecaster);
+        let n_steps = (REMEMBERED_SECONDS / step_seconds) as u64;
+        (0..n_steps).for_each(|step| forecaster.observe(value(step)));
+        forecaster.refit();
+        forecaster
+    }
+
+    /// Points, not quantiles: those know the errors of a fit to nine days, which cannot know the week.
+    fn next_day(forecaster: &Calibrated<Fourier>, first: u64, day: u64) -> Vec<f64> {
+        let mut points = Vec::new();
+        let aheads: Vec<u32> = (1..=day as u32).collect();
+        let history = forecaster.history();
+        assert_eq!(history.n_steps(), first);
+        forecaster
+            .point()
+            .forecast(history, &[first], &aheads, &mut |_, forecast| points.extend_from_slice(forecast));
+        points
+    }
+
+    fn mean_error(points: &[f64], first: u64, day: u64) -> f64 {
+        let error = |(step, point): (u64, &f64)| (point - value(step, day)).abs();
+        (first..).zip(points).map(error).sum::<f64>() / points.len() as f64
+    }
+
+    /// Day, third of a day and week, without noise: clipping the highest tide is all that is lost.
+    #[test]
+    fn a_day_and_a_week_come_back() {
+        for (step_seconds, day) in [(3600.0, 24), (300.0, 288)] {
+            let forecaster = fed(step_seconds, |step| Some(value(step, day)));
+            assert_eq!(forecaster.point().periods().collect::<Vec<_>>(), [day as usize, 7 * day as usize]);
+            let error = mean_error(&next_day(&forecaster, 14 * day, day), 14 * day, day);
+            assert!(error < 1.0, "{step_seconds}: {error}");
+        }
+    }
+
+    /// With noise, a gap of half a day and outliers of two hundred standard deviations: off by less than one.
+    #[test]
+    fn gaps_and_outliers_do_not_matter() {
+        let mut noise = Ar1::new(0.0, 5.0, 12);
+        let forecaster = fed(300.0, |step| {
+            let outlier = if step % 1500 == 700 { 1000.0 } else { 0.0 };
+            (!(2000..2144).contains(&step)).then(|| value(step, 288) + noise.draw() + outlier)
+        });
+        assert_eq!(forecaster.method(), "Fourier, day and week");
+        let error = mean_error(&next_day(&forecaster, 14 * 288, 288), 14 * 288, 288);
+        assert!(error < 5.0, "{error}");
+    }
 }
