@@ -54,9 +54,9 @@ fn coverage(
             }
         }
     }
-    let counted = from + longest as usize..values.len();
     (0..aheads.len())
         .map(|index| {
+            let counted = from + aheads[index] as usize..values.len();
             let inside = counted.clone().filter(|step| {
                 let (low, high) = intervals[*step][index];
                 (low..=high).contains(&values[*step])
@@ -107,8 +107,8 @@ fn ninety_percent_intervals_cover_ninety_percent() {
     }
 }
 
-/// The level rises by thirty standard deviations of the noise and stays there; from a day later on, over the next five days,
-/// the intervals cover as before. Those are 120 values, and with a day ahead some ten independent ones: a method may be
+/// The level rises by thirty standard deviations of the noise and stays there. Forecasts made from a day later on, over
+/// five days, cover as before. Those are 120 values, and of a day ahead some ten independent ones: one method may be
 /// lower, all together may not.
 #[test]
 fn coverage_is_back_a_day_after_a_level_shift() {
@@ -116,13 +116,13 @@ fn coverage_is_back_a_day_after_a_level_shift() {
     let shift = 15 * 24;
     let (mut sum, mut n) = (0.0, 0.0);
     for (name, mut forecaster) in methods(HOUR) {
-        let shares = coverage(&mut *forecaster, 2, &[1, 6, 24], &values[..shift + 6 * 24], shift);
+        let shares = coverage(&mut *forecaster, 2, &[1, 6, 24], &values[..shift + 7 * 24], shift + 24);
         for (ahead, share) in [1, 6, 24].into_iter().zip(shares) {
-            assert!(share >= 0.75, "{name}, {ahead} ahead: {share}");
+            assert!(share >= 0.8, "{name}, {ahead} ahead: {share}");
             (sum, n) = (sum + share, n + 1.0);
         }
     }
-    assert!((0.85..=0.97).contains(&(sum / n)), "{}", sum / n);
+    assert!((0.86..=0.97).contains(&(sum / n)), "{}", sum / n);
 }
 
 fn standard_deviation(values: &[f64]) -> f64 {
@@ -140,14 +140,15 @@ fn the_sum_over_a_path_spreads_as_that_of_an_ar1() {
     let gain = |k: u32| (1.0 - phi.powi(k.cast_signed())) / (1.0 - phi);
     let truth = innovation * (1..=n).map(|k| gain(k).powi(2)).sum::<f64>().sqrt();
     for mut forecaster in [
-        Box::new(Linear::forecaster(HOUR)) as Boxed,
+        Box::new(Linear::forecaster(900.0)) as Boxed,
         Box::new(
-            Ensemble::weighted(vec![Box::new(Linear::new()), Box::new(Naive::last_value())]).forecaster(HOUR),
+            Ensemble::weighted(vec![Box::new(Linear::new()), Box::new(Naive::last_value())])
+                .forecaster(900.0),
         ),
     ] {
         reset(&mut *forecaster);
         let mut noise = Ar1::new(phi, sigma, 31);
-        for _ in 0..15 * 24 {
+        for _ in 0..15 * 96 {
             forecaster.observe(Some(500.0 + noise.draw()));
         }
         let quantiles = forecast(&mut *forecaster, n);

@@ -4,8 +4,8 @@
 //!
 //! | symbol | word | unit |
 //! | --- | --- | --- |
-//! | P | periods of `periods.rs` of this crate: up to [`PERIODS_MAX`], the shortest first | steps |
-//! | s_P | mean of each phase of P over all cycles of what the shorter periods leave, less its mean, low-passed | |
+//! | P | periods of `periods.rs` of this crate: up to [`PERIODS_MAX`], the day first, then by falling power | steps |
+//! | s_P | mean of each phase of P over all cycles of what the periods before leave, less its mean, low-passed | |
 //! | level | mean of y − Σ s_P over the day before t, or over the longest period below it | |
 //!
 //! Low-pass: of the cycle's harmonics the first [`HARMONICS_MAX`] stay, and of those the ones whose power is above
@@ -67,7 +67,7 @@ impl Fourier {
         Calibrated::new(step_seconds, Self::new())
     }
 
-    /// The confirmed periods in steps, the shortest first.
+    /// The confirmed periods in steps: the day, if it is one, then by falling power.
     pub fn periods(&self) -> impl Iterator<Item = usize> + '_ {
         self.seasons.iter().flat_map(|seasons| seasons.shapes.iter().map(Vec::len))
     }
@@ -97,7 +97,8 @@ impl Point for Fourier {
         let day = history.steps_a_day();
         let mut chance = ChaCha8Rng::seed_from_u64(self.seed);
         let mut found = periods(&values, &[day, 7 * day], PERIODS_MAX, &mut chance);
-        found.sort_unstable();
+        // The strongest first, as a weaker one may be an echo of it; but a week must not take the day with it.
+        found.sort_by_key(|period| *period != day);
         let longest_below = found.iter().copied().filter(|period| *period <= day).max();
         let level_steps = longest_below.unwrap_or(day);
         let name = match (found.is_empty(), found.contains(&day), found.contains(&(7 * day))) {
