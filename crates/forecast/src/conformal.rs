@@ -11,8 +11,8 @@
 //! | γ | rate: [`RATE_PER_DAY`] over the errors of one day | 1 |
 //!
 //! This is adaptive conformal inference (Gibbs and Candès, "Adaptive conformal inference under distribution shift",
-//! NeurIPS 2021, eq. 2), for each quantile by itself as in Angelopoulos, Candès and Tibshirani, "Conformal PID control
-//! for time series prediction", NeurIPS 2023, rather than for an interval. Where e rises or falls for good, the share
+//! NIPS 34, 2021, eq. 2), for each quantile by itself as in Angelopoulos, Candès and Tibshirani, "Conformal PID control
+//! for time series prediction", NIPS 36, 2023, rather than for an interval. Where e rises or falls for good, the share
 //! of values at or below the quantile comes back to q, whatever the errors are: the sum of q − \[e ≤ offset\] is (a − q)/γ,
 //! which is bounded. Split conformal prediction, as in `errors.rs` of this crate, is the case γ = 0.
 //!
@@ -123,7 +123,7 @@ impl Adaptive {
         let position = (n_errors as f64 + 1.0) * level;
         // Levels of decimal fractions: 0.95 · 20 is to be 19.
         let (below, above) = (order((position + 1e-9).floor()), order((position - 1e-9).ceil()));
-        let median = order((n_errors as f64 + 1.0) / 2.0);
+        let median = order(f64::midpoint(n_errors as f64, 1.0));
         let at_most = n_errors as f64 / (n_errors as f64 + 1.0);
         if level < 0.5 {
             let outside = (1.0 - at_most - level).max(0.0) / BEYOND;

@@ -168,7 +168,9 @@ fn the_sum_over_a_path_spreads_as_that_of_an_ar1() {
 fn paths_have_the_quantiles_of_the_forecast() {
     for (name, mut forecaster) in methods(HOUR) {
         reset(&mut *forecaster);
-        series("seasonal", 15 * 24).into_iter().for_each(|value| forecaster.observe(Some(value)));
+        for value in series("seasonal", 15 * 24) {
+            forecaster.observe(Some(value));
+        }
         let quantiles = forecast(&mut *forecaster, 24);
         for (n_paths, draws) in [(2000, 1), (5, 400)] {
             // Below, and at or below: where a quantile is cut off at 0, many values are.

@@ -1,12 +1,12 @@
 //! The dominant periods, each as the low frequencies of its mean cycle, on the level of the last day.
 //!
-//! ŷ(t+h) = level(t) + Σ_P s_P(t+h)
+//! `ŷ(t+h) = level(t) + Σ_P s_P(t+h)`
 //!
 //! | symbol | word | unit |
 //! | --- | --- | --- |
 //! | P | periods of `periods.rs` of this crate: up to [`PERIODS_MAX`], the day first, then by falling power | steps |
-//! | s_P | mean of each phase of P over all cycles of what the periods before leave, less its mean, low-passed | |
-//! | level | mean of y − Σ s_P over the day before t, or over the longest period below it | |
+//! | `s_P` | mean of each phase of P over all cycles of what the periods before leave, less its mean, low-passed | |
+//! | level | mean of `y − Σ s_P` over the day before t, or over the longest period below it | |
 //!
 //! Low-pass: of the cycle's harmonics the first [`HARMONICS_MAX`] stay, and of those the ones whose power is above
 //! [`POWER_RATIO`] times what noise would have: the variance within a phase over the number of cycles (a harmonic of
@@ -108,6 +108,12 @@ impl Point for Fourier {
             (_, false, true) => "Fourier, week",
             _ => "Fourier",
         };
+        // Periods need a series without holes; a mean cycle does not, and what stood in is not to count in it.
+        for (step, value) in (first..end).zip(&mut values) {
+            if history.get(step).is_none() {
+                *value = f64::NAN;
+            }
+        }
         let mut planner = FftPlanner::new();
         let shapes =
             found.into_iter().map(|period| shape(&mut values, first, period, &mut planner)).collect();
@@ -141,7 +147,9 @@ fn clip(values: &mut [f64]) {
     }
     let low = *sorted.select_nth_unstable_by(low, f64::total_cmp).1;
     let high = *sorted.select_nth_unstable_by(high, f64::total_cmp).1;
-    values.iter_mut().for_each(|value| *value = value.clamp(low, high));
+    for value in values {
+        *value = value.clamp(low, high);
+    }
 }
 
 /// The low-passed mean cycle, which is taken out of the values. The first of them is of step `first`.
@@ -150,17 +158,23 @@ fn shape(values: &mut [f64], first: u64, period: usize, planner: &mut FftPlanner
     let mut phases = vec![(0.0, 0.0, 0.0); period];
     let mut phase = offset;
     for value in values.iter() {
-        let (sum, squares, n) = &mut phases[phase];
-        (*sum, *squares, *n) = (*sum + value, *squares + value * value, *n + 1.0);
+        if !value.is_nan() {
+            let (sum, squares, n) = &mut phases[phase];
+            (*sum, *squares, *n) = (*sum + value, *squares + value * value, *n + 1.0);
+        }
         phase = if phase + 1 == period { 0 } else { phase + 1 };
     }
-    // Two whole cycles were asked for, so each phase was seen twice.
-    let within: f64 = phases.iter().map(|(sum, squares, n)| (squares - sum * sum / n).max(0.0)).sum();
-    let variance = within / (values.len() - period) as f64;
-    let n_cycles = values.len() as f64 / period as f64;
+    let seen = || phases.iter().filter(|(.., n)| *n > 0.0);
+    let n_seen: f64 = seen().map(|(.., n)| n).sum();
+    let within: f64 = seen().map(|(sum, squares, n)| (squares - sum * sum / n).max(0.0)).sum();
+    let variance = within / (n_seen - seen().count() as f64).max(1.0);
+    let n_cycles = n_seen / period as f64;
     let noise = variance / n_cycles * period as f64;
 
-    let mut cycle: Vec<_> = phases.iter().map(|(sum, _, n)| Complex::new(sum / n, 0.0)).collect();
+    // A phase that was never seen is as the mean of all.
+    let mean = seen().map(|(sum, ..)| sum).sum::<f64>() / n_seen;
+    let mean_of = |(sum, _, n): &(f64, f64, f64)| if *n > 0.0 { sum / n } else { mean };
+    let mut cycle: Vec<_> = phases.iter().map(|phase| Complex::new(mean_of(phase), 0.0)).collect();
     planner.plan_fft_forward(period).process(&mut cycle);
     let zero = Complex::default();
     cycle[0] = zero;

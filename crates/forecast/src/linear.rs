@@ -1,12 +1,15 @@
 //! Trend, calendar and autoregression in one ridge regression, carried on step by step.
 //!
-//! y(t) = b₀ + b_trend t + Σₖ (cₖ cos + sₖ sin)(2π k τ) + d\[weekday\] + weekend · Σₖ (…)(2π k τ) + Σ_w a_w ȳ_w(t) + Σ_w g_w ȳ_w(t − m) + …
+//! y(t) = b₀ + b t + calendar(t) + Σ a(w) ȳ(w, t) + Σ g(w) ȳ(w, t − m) + g₀ y(t − m) + g₁ ỹ(t − m), sums over w
+//!
+//! calendar(t) = Σₖ (cₖ cos + sₖ sin)(2π k τ) + d(weekday), and Σₖ (…)(2π k τ) once more for the weekend
 //!
 //! | symbol | word | unit |
 //! | --- | --- | --- |
 //! | τ | time of day by the clock on the wall, in slots of ten minutes or a step | days |
-//! | ȳ_w(t) | mean of the w values before t, w = 1, 4, 16, 64: what an autoregression of order 64 is allowed to be | |
-//! | m | one day in steps; besides ȳ_w(t − m), y(t − m) and the mean of the values around it are features | steps |
+//! | ȳ(w, t) | mean of the w values before t, w = 1, 4, 16, 64: in place of an autoregression of order 64 | that of y |
+//! | m | one day | steps |
+//! | ỹ(t) | mean of the values around t, a quarter of an hour or eight steps to either side, whichever is less | that of y |
 //!
 //! Means over windows in place of single lags: heterogeneous autoregression (Corsi, "A simple approximate long-memory
 //! model of realized volatility", J. Financial Econometrics 7, 2009). "Augmented linear regression" is all that is

@@ -2,7 +2,7 @@
 
 use nalgebra::{DMatrix, DVector};
 
-/// XᵀX of rows \[1, features, target\].
+/// The sums of products of each two columns, over rows \[1, features, target\].
 #[derive(Clone, Debug)]
 pub(crate) struct Products {
     pub(crate) sums: DMatrix<f64>,
