@@ -42,7 +42,7 @@ pub mod moving_window;
 pub mod mstl;
 pub mod naive;
 mod normal_equations;
-pub mod periods;
+mod periods;
 mod point;
 mod rolling;
 pub mod seasonal_naive;
