@@ -2,7 +2,9 @@
 //!
 //! The law of a response time is the sum of independent parts,
 //!
-//!     T = d + S + W + V,
+//! ```text
+//! T = d + S + W + V,
+//! ```
 //!
 //! | symbol | word | unit |
 //! | --- | --- | --- |
@@ -253,7 +255,9 @@ impl ResponseTime {
 
     /// G, J₁ or J₂ at t of an exponential service of mean m and the wait W:
     ///
-    ///     G  = (1 − C) e + C h,   J₁ = m e + C h/θ,   J₂ = m² e + C (m e/θ + h/θ²),
+    /// ```text
+    /// G  = (1 − C) e + C h,   J₁ = m e + C h/θ,   J₂ = m² e + C (m e/θ + h/θ²),
+    /// ```
     ///
     /// e = exp(−t/m), h the survival of the sum of both exponentials; below 0 the straight continuations of these.
     fn phase(&self, mean: f64, seconds: f64, integral: Integral) -> f64 {

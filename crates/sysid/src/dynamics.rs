@@ -2,7 +2,9 @@
 //!
 //! `A(q) y = Σᵢ Bᵢ(q) uᵢ + C(q) e` in observer form, with j from 1 to n = max(deg A, deg B, deg C):
 //!
-//!     yₜ = x₁ + Σᵢ bᵢ₀ uᵢ + eₜ,    xⱼ ← xⱼ₊₁ − aⱼ yₜ + Σᵢ bᵢⱼ uᵢ + cⱼ eₜ
+//! ```text
+//! yₜ = x₁ + Σᵢ bᵢ₀ uᵢ + eₜ,    xⱼ ← xⱼ₊₁ − aⱼ yₜ + Σᵢ bᵢⱼ uᵢ + cⱼ eₜ
+//! ```
 //!
 //! [K. J. Åström and B. Wittenmark, *Computer-Controlled Systems* (3rd ed. 1997), section 3.3]. Without a measured y the
 //! step is taken with e = 0. The state is `Copy`, so a planner's branches cost no allocation.
