@@ -1,7 +1,7 @@
 //! The prediction-error criterion, written out: nothing here is shared with the estimators that it judges.
 //!
 //! For A y = (B/F) u + (C/D) e on data whose means are removed: v = A y − Σ (Bᵢ/Fᵢ) uᵢ with 1/F from zero; s = max(na, max(nbᵢ +
-//! nkᵢ − 1)) + nd; x = D v with x_t = 0 for t < s; e = x/C; the loss is the mean of e² over t ≥ s. v and x are defined from
+//! nkᵢ − 1)) + nd; x = D v with xₜ = 0 for t < s; e = x/C; the loss is the mean of e² over t ≥ s. v and x are defined from
 //! the first sample on which all terms of A, B and D exist; before, the conditional start makes x zero.
 
 use tidegate_core::{Channel, Record};

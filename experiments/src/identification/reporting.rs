@@ -244,7 +244,7 @@ fn figures(report: &mut Report, session: &Session, settings: &Settings) {
                     .enumerate()
                     .map(|(input, cross)| Cross {
                         input: cross.input.clone(),
-                        first_lag: -(LAGS as i32),
+                        first_lag: -i32::try_from(LAGS).expect("there are few lags"),
                         values: cross.values.clone(),
                         bound: tests.cross_bound(input),
                     })

@@ -88,9 +88,9 @@ impl Fixed {
     }
 
     fn orders(&self, structure: Structure, n_inputs: usize) -> Orders {
+        use Structure::{Ar, Arma, Armax, Arx, BoxJenkins, OutputError};
         let is =
             |structures: &[Structure], order: usize| if structures.contains(&structure) { order } else { 0 };
-        use Structure::{Ar, Arma, Armax, Arx, BoxJenkins, OutputError};
         let input = InputOrders { nb: self.nb, nf: is(&[OutputError, BoxJenkins], self.nf), nk: self.nk };
         Orders {
             na: is(&[Ar, Arx, Arma, Armax], self.na),
@@ -144,6 +144,9 @@ const WITH_INPUTS: [Structure; 4] =
     [Structure::Arx, Structure::Armax, Structure::OutputError, Structure::BoxJenkins];
 const WITHOUT_INPUTS: [Structure; 2] = [Structure::Ar, Structure::Arma];
 
+/// Models of other kinds by name, or why there is none.
+pub type More = Vec<(String, Result<Identified, String>)>;
+
 /// Fits all methods that apply; `more` are models of other kinds, fitted by the caller on the same estimation data.
 ///
 /// # Errors
@@ -152,7 +155,7 @@ pub fn carry_out(
     estimation: Record,
     validation: Record,
     settings: &Settings,
-    more: &dyn Fn(&Record) -> Vec<(String, Result<Identified, String>)>,
+    more: &dyn Fn(&Record) -> More,
 ) -> anyhow::Result<Session> {
     let n = estimation.n_samples();
     ensure!(
@@ -244,7 +247,7 @@ impl Session {
                         self.residuals.push((position, index, report));
                     }
                     Err(error) => {
-                        self.refused.push((format!("residual tests of {}", model.method), error.to_string()))
+                        self.refused.push((format!("residual tests of {}", model.method), error.to_string()));
                     }
                 }
             }
