@@ -421,16 +421,13 @@ fn file(arguments: &Arguments) -> anyhow::Result<Source> {
 fn service_of(arguments: &Arguments) -> anyhow::Result<Study> {
     let name = arguments.scenario.as_deref().unwrap_or("web-diurnal");
     let study = scenarios::named(name, arguments.smoke)?;
-    match &arguments.controller {
-        Some(name) => {
-            let named = chosen_controller(name)?;
-            controllers::check(&[named], &controllers::catalog(), &study)?;
-        }
-        None => {
-            let scenario = study.scenario();
-            let flat = Plan { utilization: vec![1.0], factor: vec![1.0] };
-            Excited::new(&scenario.facts(), flat).with_context(|| format!("--scenario {}", study.name))?;
-        }
+    if let Some(name) = &arguments.controller {
+        let named = chosen_controller(name)?;
+        controllers::check(&[named], &controllers::catalog(), &study)?;
+    } else {
+        let scenario = study.scenario();
+        let flat = Plan { utilization: vec![1.0], factor: vec![1.0] };
+        Excited::new(&scenario.facts(), flat).with_context(|| format!("--scenario {}", study.name))?;
     }
     Ok(study)
 }
