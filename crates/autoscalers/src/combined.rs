@@ -34,7 +34,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tidegate_core::locate::FieldError;
 use tidegate_core::{
-    Basis, Bounds, Controller, ControllerStream, Decision, Needs, Observation, OperatorFacts, Reason, Replicas,
+    Basis, Bounds, Controller, ControllerStream, Decision, Needs, Observation, OperatorFacts, Reason,
+    Replicas,
 };
 use toml::Table;
 

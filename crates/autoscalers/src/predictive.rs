@@ -387,7 +387,7 @@ mod tests {
         };
         assert_eq!(wanted(0.0, 0.0), "0 held");
         assert_eq!(wanted(2.0, 1.0), "1 fallback");
-        assert_eq!(wanted(2.0, 1.0), "1 held");
+        assert_eq!(wanted(2.0, 1.0), "1 normal");
         for _ in 0..4 {
             wanted(0.0, 0.0);
         }

@@ -270,7 +270,12 @@ where
     for row in found.about.parameters {
         let table: Option<Table> = (!row.default.starts_with('('))
             .then(|| format!("value = {}", row.default).parse().expect("a default is TOML"));
-        assert_eq!(defaults.get(row.name), table.as_ref().and_then(|table| table.get("value")), "{}", row.name);
+        assert_eq!(
+            defaults.get(row.name),
+            table.as_ref().and_then(|table| table.get("value")),
+            "{}",
+            row.name
+        );
         for share in [0.0, 0.5, 1.0] {
             let Some(search) = row.search else { continue };
             let table = Table::from_iter([(row.name.to_owned(), search.value(share))]);

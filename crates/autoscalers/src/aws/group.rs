@@ -11,8 +11,8 @@ use std::fmt;
 
 use tidegate_core::locate::FieldError;
 use tidegate_core::{
-    Basis, Bounds, ControllerStream, Decision, Needs, Observation, OperatorFacts, PoolTarget,
-    Reason, Replicas,
+    Basis, Bounds, ControllerStream, Decision, Needs, Observation, OperatorFacts, PoolTarget, Reason,
+    Replicas,
 };
 
 use super::alarm::AlarmState;

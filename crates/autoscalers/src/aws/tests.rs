@@ -541,7 +541,8 @@ fn a_history_of_14_days_is_used_and_refreshed_every_six_hours() {
     let cpu_metric = "[[predictive]]\nmode = \"forecast_and_scale\"\n";
     expect!["15: from Mon 17 07:00, fitted to 336, asked for 48, fitted to 342, asked for 48, fitted to 348, asked for 48"].assert_eq(&remembered(cpu_metric, &facts, usual, 13.0));
     let requests = format!("{cpu_metric}metric = \"requests_per_second_per_replica\"\ntarget = 10\n");
-    expect!["6: from Mon 17 07:00, fitted to 336, asked for 48"].assert_eq(&remembered(&requests, &facts, usual, 1.0));
+    expect!["6: from Mon 17 07:00, fitted to 336, asked for 48"]
+        .assert_eq(&remembered(&requests, &facts, usual, 1.0));
     // Without a service time the history cannot be told in busy replicas, and nothing is forecast.
     expect!["4: from Mon 17 07:00"].assert_eq(&remembered(cpu_metric, &facts, cpu(0.75), 2.0));
     let memory = format!("{cpu_metric}metric = \"memory\"\n");

@@ -362,7 +362,8 @@ impl Scryer {
         let n_steps = horizon_steps + lead_steps;
         let ahead_seconds = n_steps as f64 * self.demand.step_seconds();
         let steps = self.demand.forecast(now_seconds, ahead_seconds)?.get(..n_steps)?;
-        let is_number = |levels: &[f64; Quantiles::LEVELS.len()]| levels.iter().all(|level| level.is_finite());
+        let is_number =
+            |levels: &[f64; Quantiles::LEVELS.len()]| levels.iter().all(|level| level.is_finite());
         if !steps.iter().all(is_number) {
             return None;
         }
@@ -463,7 +464,10 @@ impl Controller for Scryer {
             Some(made) => self.explain_plan(made, out)?,
         }
         let Counts { plans, decisions, raised } = self.counts;
-        writeln!(out, "{plans} plans; in {decisions} decisions {raised} above the reactive rule, which says:")?;
+        writeln!(
+            out,
+            "{plans} plans; in {decisions} decisions {raised} above the reactive rule, which says:"
+        )?;
         self.reactive.explain(out)
     }
 }

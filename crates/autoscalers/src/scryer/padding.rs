@@ -42,7 +42,10 @@ const HOOKS_MAX: usize = 64;
 /// Complains about hooks that cannot be.
 pub(super) fn check(hooks: &[PaddingParameters]) -> Result<(), FieldError> {
     if hooks.len() > HOOKS_MAX {
-        return Err(wrong("padding", format!("must hold at most {HOOKS_MAX} hooks, but holds {}", hooks.len())));
+        return Err(wrong(
+            "padding",
+            format!("must hold at most {HOOKS_MAX} hooks, but holds {}", hooks.len()),
+        ));
     }
     for (index, hook) in hooks.iter().enumerate() {
         let path = format!("padding[{index}]");
@@ -127,31 +130,31 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    /// The run begins at 00:00 less the warm-up; hooks are looked at by steps of ten minutes.
+    /// The counted part begins at 08:00; hooks are looked at by steps of ten minutes.
     #[test]
     fn hooks_hold_from_their_due_time_for_their_duration() {
         let facts = testing::facts();
-        let hook = |cron: &str, minutes: f64, multiply: f64, add: Replicas, least: Replicas| PaddingParameters {
-            cron: cron.into(),
-            time_zone: None,
-            duration_seconds: 60.0 * minutes,
-            multiply,
-            add,
-            least,
-        };
+        let hook =
+            |cron: &str, minutes: f64, multiply: f64, add: Replicas, least: Replicas| PaddingParameters {
+                cron: cron.into(),
+                time_zone: None,
+                duration_seconds: 60.0 * minutes,
+                multiply,
+                add,
+                least,
+            };
         let hooks = [
-            hook("0 1 * * *", 30.0, 1.5, 2, 0),
-            hook("20 1 * * *", 20.0, 1.0, 0, 12),
-            hook("55 1 * * *", 10.0, 1.0, 0, 7),
+            hook("0 9 * * *", 30.0, 1.5, 2, 0),
+            hook("20 9 * * *", 20.0, 1.0, 0, 12),
+            hook("55 9 * * *", 10.0, 1.0, 0, 7),
         ];
         check(&hooks).expect("they are right");
         let mut padding = Padding::new(&hooks, 600.0, 30, &facts).expect("they are right");
         let start = f64::from(facts.calendar.warm_up_seconds) / 600.0;
         assert_eq!(start.fract(), 0.0, "the counted part begins with a step");
         let steps: Vec<f64> = (0..15).map(|step| padding.pad(start as u64 + step, 4.0)).collect();
-        // 00:50, 01:00 … 01:20 (both), 01:30, 01:40, 01:50 … 02:00 (reached into), 02:10.
-        let midnight = facts.calendar.local(start * 600.0).second_of_day;
-        assert_eq!(midnight, 0);
+        // 08:50; 09:00 and 09:10; 09:20 (both) and 09:30; 09:40; 09:50 and 10:00 (reached into); 10:10.
+        assert_eq!(facts.calendar.local(start * 600.0).second_of_day, 8 * 3600);
         assert_eq!(steps[..5], [4.0; 5]);
         assert_eq!(steps[5..], [4.0, 8.0, 8.0, 12.0, 12.0, 4.0, 7.0, 7.0, 4.0, 4.0]);
         // Asked again, and after a reset, the answers are the same.

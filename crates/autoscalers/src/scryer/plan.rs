@@ -181,8 +181,7 @@ mod tests {
         // The least first scale-up with which a plan exists at all.
         for first_max in 0.. {
             let fewest = vec![u32::MAX; n_steps];
-            let mut search =
-                Search { needs, lead_steps, batch, first_max, fewest, counts: vec![0; n_steps] };
+            let mut search = Search { needs, lead_steps, batch, first_max, fewest, counts: vec![0; n_steps] };
             if search.go(0, present, 0) {
                 return search.fewest;
             }

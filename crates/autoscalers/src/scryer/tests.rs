@@ -69,7 +69,8 @@ fn the_plan_goes_up_in_batches_a_start_up_before_the_need() {
     check(&told, &early, &[24.0; 14], &expect!["4f 4f 4 4 4 4 4 4 12 12 12 12 12 12"]);
     // What is late is asked for at once, whatever a batch is.
     check(&[76.8], &batch(2), &[24.0; 4], &expect!["4f 4f 12 12"]);
-    check(&told, &format!("{}\nbuffer_share = 0.5", batch(20)), &[24.0; 3], &expect!["4f 4f 6"]);
+    // 24/s and half as much again need 5.6.
+    check(&[24.0], &format!("{STAYS}buffer_share = 0.5"), &[24.0; 3], &expect!["4f 4f 6"]);
 }
 
 /// The floor follows the plan down by a batch every five minutes, and the reactive rule goes in behind it.
@@ -77,11 +78,13 @@ fn the_plan_goes_up_in_batches_a_start_up_before_the_need() {
 fn behind_a_peak_the_floor_goes_down_by_batches() {
     let told: Vec<f64> = (0..40).map(|minute| if minute < 6 { 76.8 } else { 6.4 }).collect();
     let parameters = |release: u32| {
-        format!("{STAYS}buffer_share = 0\nbatch_replicas = 5\nrelease_seconds = {release}\nhorizon_seconds = 300")
+        format!(
+            "{STAYS}buffer_share = 0\nbatch_replicas = 5\nrelease_seconds = {release}\nhorizon_seconds = 300"
+        )
     };
-    let rates: Vec<f64> = (0..20).map(|minute| if minute < 6 { 76.8 } else { 3.0 }).collect();
+    let rates: Vec<f64> = (0..20).map(|minute| if minute < 6 { 76.8 } else { 0.5 }).collect();
     check(&told, &parameters(0), &rates, &expect!["20f 20f 20 20 20 20 1 1 1 1 1 1 1 1 1 1 1 1 1 1"]);
-    check(&told, &parameters(300), &rates, &expect!["20f 20f 20 20 20 20 12 7 7 7 7 7 2 2 2 2 2 2 2 2"]);
+    check(&told, &parameters(300), &rates, &expect!["20f 20f 20 20 20 20 12 7 7 7 7 7 2 2 2 2 2 1 1 1"]);
 }
 
 /// A ramp that is known, over three hours: what serves it is ready whenever it comes, and the count goes up by as many
@@ -108,7 +111,11 @@ fn a_known_ramp_is_never_late_and_takes_the_fewest_scale_ups() {
             n_scale_ups += u32::from(desk.pools[0].declared > before);
             desk.wait(60.0);
         }
-        assert_eq!(n_scale_ups, (32_u32 - 4).div_ceil(batch), "start-up {startup_seconds}, batches of {batch}");
+        assert_eq!(
+            n_scale_ups,
+            (32_u32 - 4).div_ceil(batch),
+            "start-up {startup_seconds}, batches of {batch}"
+        );
         assert_eq!(desk.pools[0].declared, 32);
     }
 }
@@ -125,10 +132,10 @@ fn an_outage_does_not_shrink_the_fleet() {
 
 #[test]
 fn hooks_pad_the_plan() {
-    // The run begins at the end of the warm-up's 20 minutes before midnight.
     let facts = testing::facts();
     let at = facts.calendar.at(600.0).format("%M %H").to_string();
-    let hook = format!("padding = [{{ cron = \"{at} * * *\", duration_seconds = 120, multiply = 1.5, add = 1 }}]\n");
+    let hook =
+        format!("padding = [{{ cron = \"{at} * * *\", duration_seconds = 120, multiply = 1.5, add = 1 }}]\n");
     let parameters = format!("{hook}{STAYS}{AT_ONCE}batch_replicas = 20\nhorizon_seconds = 60");
     // 4 · 1.5 + 1 in the minutes 10 and 11, asked for two minutes before; the reactive rule stays there.
     check(&[25.6], &parameters, &[25.6; 13], &expect!["4f 4f 4 4 4 4 4 4 7 7 7 7 7"]);
@@ -150,7 +157,8 @@ fn the_plan_is_explained() {
     expect![[r#"
         no plan yet (told)
         0 plans; in 1 decisions 0 above the reactive rule, which says:
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 /// The forecaster says less than a plan needs, or no numbers: no plan, and the reactive rule alone.
@@ -169,15 +177,31 @@ fn wrong_parameters_are_refused() {
         expected.assert_eq(&error.to_string());
     };
     complain("batch_replicas = 0", &expect!["`batch_replicas` must be at least 1, but is 0"]);
-    complain("reactive = { kind = \"scryer\" }", &expect![[r#"`reactive.kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, `hpa`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, `knative`, `gcp`, `keda`, but is "scryer""#]]);
+    complain(
+        "reactive = { kind = \"scryer\" }",
+        &expect![[
+            r#"`reactive.kind` must be one of `fixed`, `threshold`, `metric_vote`, `multi_dimensional`, `scheduled`, `queue_depth`, `square_root_staffing`, `spot_mix`, `lcp`, `autopilot`, `vpa`, `hpa`, `aws`, `aws_target_tracking`, `aws_step`, `aws_simple`, `ecs_target_tracking`, `knative`, `gcp`, `keda`, but is "scryer""#
+        ]],
+    );
     complain("horizon_seconds = 0", &expect!["`horizon_seconds` must be a positive number, but is 0"]);
-    complain("horizon_seconds = 604800\nstep_seconds = 15", &expect!["`horizon_seconds` must be, with the lead, at most 10000 steps of 15 s, but is 604800"]);
+    complain(
+        "horizon_seconds = 604800\nstep_seconds = 15",
+        &expect!["`horizon_seconds` must be, with the lead, at most 10000 steps of 15 s, but is 604800"],
+    );
     complain(
         "padding = [{ cron = \"0 8 * * *\", duration_seconds = 60 }]",
         &expect!["`padding[0]` must set `multiply`, `add` or `least`, but sets none"],
     );
-    complain("padding = [{ cron = \"0 8 * * *\", duration_seconds = 0, add = 1 }]", &expect!["`padding[0].duration_seconds` must be a positive number, but is 0"]);
-    complain("padding = [{ cron = \"0 8 * *\", duration_seconds = 60, add = 1 }]", &expect![[r#"`padding[0].cron` must be a cron expression like "0 8 * * MON-FRI", but is "0 8 * *": Invalid pattern: Pattern must have between 5 and 7 fields"#]]);
+    complain(
+        "padding = [{ cron = \"0 8 * * *\", duration_seconds = 0, add = 1 }]",
+        &expect!["`padding[0].duration_seconds` must be a positive number, but is 0"],
+    );
+    complain(
+        "padding = [{ cron = \"0 8 * *\", duration_seconds = 60, add = 1 }]",
+        &expect![[
+            r#"`padding[0].cron` must be a cron expression like "0 8 * * MON-FRI", but is "0 8 * *": Invalid pattern: Pattern must have between 5 and 7 fields"#
+        ]],
+    );
 }
 
 #[test]
