@@ -6,10 +6,11 @@
 //! [`PredictiveParameters::scheduling_buffer_seconds`] before the hour until its end, as a floor: the policy never
 //! scales in.
 //!
-//! **History.** The service has its metrics from before the policy was made: up to 14 days of them, with which it can
-//! forecast at once. Where demand before the run is known, it is given to the forecaster: requests as they are, and for
-//! cpu as the busy replicas that they make, demand · S / slots, once the service time S is measured (before the
-//! first full hour, or it is never used; where there are several pools, it cannot be told apart). Other metrics begin with nothing.
+//! **History.** A real group has its metrics from before the policy was made, up to 14 days of them, and can forecast at
+//! once. With [`PredictiveParameters::history_from_demand`] demand before the run, where that is known, stands in for
+//! them: requests as they are, and for cpu the busy replicas that they make, demand · S / slots, once the service time S
+//! is measured (before the first full hour, or never; where there are several pools, their shares cannot be told apart).
+//! Other metrics begin with nothing.
 
 use std::num::NonZeroU32;
 
@@ -136,7 +137,7 @@ impl Predictive {
             Metric::Cpu => facts.pools.len() == 1,
             _ => false,
         };
-        if !is_told_by_demand {
+        if !(parameters.history_from_demand && is_told_by_demand) {
             history.clear();
         }
         Ok(Self {

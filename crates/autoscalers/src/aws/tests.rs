@@ -538,7 +538,9 @@ fn a_history_of_14_days_is_used_and_refreshed_every_six_hours() {
         queue_length: Some(0.0),
         ..cpu(0.75)
     };
-    let cpu_metric = "[[predictive]]\nmode = \"forecast_and_scale\"\n";
+    let own = "[[predictive]]\nmode = \"forecast_and_scale\"\n";
+    expect!["4: from Mon 03 07:00"].assert_eq(&remembered(own, &facts, usual, 2.0));
+    let cpu_metric = &format!("{own}history_from_demand = true\n");
     expect!["15: from Mon 17 07:00, fitted to 336, asked for 48, fitted to 342, asked for 48, fitted to 348, asked for 48"].assert_eq(&remembered(cpu_metric, &facts, usual, 13.0));
     let requests = format!("{cpu_metric}metric = \"requests_per_second_per_replica\"\ntarget = 10\n");
     expect!["6: from Mon 17 07:00, fitted to 336, asked for 48"]
