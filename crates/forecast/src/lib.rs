@@ -4,6 +4,11 @@
 //! what it saw. What it sees is never negative, and no more is what it says. A value that is no finite number counts
 //! as a gap.
 //!
+//! [`LastValue`], [`SeasonalNaive`] and [`MovingWindow`] have quantiles of their own. All other methods are a [`Point`],
+//! which forecasts points from a history, and [`Calibrated`] makes a forecaster of it: quantiles from its own errors that
+//! adapt when things change, sample paths, and what stands in before it can be fitted. An [`Ensemble`] of points is a
+//! point again.
+//!
 //! ```
 //! use tidegate_core::{Forecaster, Quantiles, Scenario, Seed, scenario};
 //! use tidegate_forecast::SeasonalNaive;
@@ -21,12 +26,40 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod calibrated;
+pub mod conformal;
+pub mod ensemble;
 mod errors;
+#[cfg(test)]
+mod every_method;
+pub mod forest;
+pub mod fourier;
 mod history;
+pub mod holt_winters;
 pub mod last_value;
+pub mod linear;
+pub mod moving_window;
+pub mod mstl;
+pub mod naive;
+mod normal_equations;
+mod periods;
+mod point;
+mod rolling;
 pub mod seasonal_naive;
+mod seasons;
 #[cfg(test)]
 mod testing;
 
+pub use calibrated::Calibrated;
+pub use ensemble::Ensemble;
+pub use forest::Forest;
+pub use fourier::Fourier;
+pub use history::History;
+pub use holt_winters::HoltWinters;
 pub use last_value::LastValue;
+pub use linear::Linear;
+pub use moving_window::MovingWindow;
+pub use mstl::Mstl;
+pub use naive::Naive;
+pub use point::{BoxedPoint, Point};
 pub use seasonal_naive::SeasonalNaive;
