@@ -146,22 +146,22 @@ fn the_plan_is_explained() {
     let told: Vec<f64> = (0..40).map(|minute| if minute < 12 { 24.0 } else { 76.8 }).collect();
     let parameters = format!("{STAYS}{AT_ONCE}batch_replicas = 5");
     let (_, text) = run(&told, &parameters, &[24.0; 11]);
-    expect![[r#"
+    expect![[r"
         plan of 07:47 until 08:47: demand of at most 76.800 requests a second (told; 5 % to 95 %: 76.800 to 76.800), 0 steps padded
         07:49 scale up from 4 to 9, done
         07:50 scale up from 9 to 12, done
         batches of 5; the floor is 12
         2 plans; in 11 decisions 2 above the reactive rule, which says:
-    "#]].assert_eq(&text);
+    "]].assert_eq(&text);
     let (_, text) = run(&told, &parameters, &[24.0; 1]);
-    expect![[r#"
+    expect![[r"
         no plan yet (told)
         0 plans; in 1 decisions 0 above the reactive rule, which says:
-    "#]]
+    "]]
     .assert_eq(&text);
 }
 
-/// The forecaster says less than a plan needs, or no numbers: no plan, and the reactive rule alone.
+/// The forecaster gives no numbers: no plan, and the reactive rule alone.
 #[test]
 fn without_numbers_there_is_no_plan() {
     check(&[f64::NAN], &format!("{STAYS}{AT_ONCE}"), &[24.0; 4], &expect!["4f 4f 4f 4f"]);
