@@ -66,7 +66,9 @@ impl<P: Plant> Bench<P> {
     fn tick(&mut self, mut look: impl FnMut(f64, &[Scrape])) {
         let seen = self.plant.observe(Needs::AGGREGATES);
         let mut scrapes = seen.scrapes.to_vec();
-        scrapes.iter_mut().for_each(|it| it.at_seconds += self.offset_seconds);
+        for scrape in &mut scrapes {
+            scrape.at_seconds += self.offset_seconds;
+        }
         look(f64::from(seen.pools[0].ready), &scrapes);
         let now_seconds = seen.now_seconds + self.offset_seconds;
         self.online.observe(&Observation { now_seconds, scrapes: &scrapes, ..seen });

@@ -181,6 +181,8 @@ fn deciding_allocates_nothing() {
     all.push(("gcp with a schedule", testing::controller("gcp", &format!("{schedule}{signals}"), &facts)));
     let delay = "scale_down_delay_seconds = 60\naveraging = \"weighted_exponential\"";
     all.push(("knative with a delay", testing::controller("knative", delay, &facts)));
+    let hook = "padding = [{ cron = \"0 * * * *\", duration_seconds = 600, add = 2 }]\nrefresh_seconds = 60";
+    all.push(("scryer with a hook", testing::controller("scryer", hook, &facts)));
     let market = testing::facts_of_a_market();
     let mut all: Vec<_> = all.into_iter().map(|(kind, controller)| (kind, controller, &facts)).collect();
     all.push(("spot_mix on a market", testing::controller("spot_mix", "", &market), &market));
