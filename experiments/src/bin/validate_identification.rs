@@ -47,7 +47,7 @@ struct Arguments {
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
 
-    /// Folder for the results [default: results/validate_identification]
+    /// Folder for the results [default: results/ and the name of the experiment]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 

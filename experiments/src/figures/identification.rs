@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn figures_of_odd_values_are_drawn_without_nonsense() {
         let check = |svg: &str, word: &str| {
-            assert!(svg.starts_with("<svg") && svg.contains(word) && !svg.contains("NaN"), "{svg}")
+            assert!(svg.starts_with("<svg") && svg.contains(word) && !svg.contains("NaN"), "{svg}");
         };
         let course = Course {
             caption: "ARX".into(),
