@@ -78,10 +78,13 @@ pub struct Grid {
     pub noise_max: usize,
 }
 
-/// Order of the ARX models by which delays are found.
+/// Order of A of the ARX models by which delays are found, and the least number of coefficients of B.
 const DELAY_ORDER: usize = 4;
 
 /// The delay of each input.
+///
+/// All models of one input end at the same lag, so a longer delay has fewer parameters: with as many coefficients behind
+/// each delay, those one sample too early would hold the truth as well, and chance would choose.
 ///
 /// # Errors
 /// If no ARX model can be fitted at all: why the last one could not.
@@ -94,7 +97,8 @@ pub fn delays(record: &Record, grid: &Grid) -> Result<Vec<usize>, FitError> {
             .map(|delay| {
                 let mut nk = nk.clone();
                 nk[input] = delay;
-                let inputs = nk.iter().map(|nk| InputOrders { nb: DELAY_ORDER, nf: 0, nk: *nk }).collect();
+                let end = grid.nk.end() + DELAY_ORDER;
+                let inputs = nk.iter().map(|nk| InputOrders { nb: end - nk, nf: 0, nk: *nk }).collect();
                 Candidate {
                     structure: Structure::Arx,
                     orders: Orders { na: DELAY_ORDER, nc: 0, nd: 0, inputs },
