@@ -53,7 +53,7 @@ pub fn erlang_b_real(servers: f64, offered_load: f64) -> f64 {
 ///
 /// `1/B = 1 + Γ*(c) [√(2πc) exp(½cη²) ½erfc(η√(c/2)) + C₀(η) + C₁(η)/c]`.
 ///
-/// Below [`UNIFORM_SERVERS_MIN`] servers it is evaluated above and taken down by the recursion of [`erlang_b`] backwards.
+/// Below `UNIFORM_SERVERS_MIN` servers it is evaluated above and taken down by the recursion of [`erlang_b`] backwards.
 /// The relative error is below 1e-4 for every utilization up to 1, and below 3e-6 from 16 servers on.
 ///
 /// # Panics
