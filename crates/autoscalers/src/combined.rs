@@ -7,7 +7,7 @@
 //! | symbol | word | unit |
 //! | --- | --- | --- |
 //! | b | `buffer_share` | 1 |
-//! | q | `quantile`, in straight lines between the levels of [`Quantiles::LEVELS`] | 1 |
+//! | q | `quantile`, in straight lines between the levels of [`tidegate_core::Quantiles::LEVELS`] | 1 |
 //! | S | service time, measured as busy slots over throughput | s |
 //! | c | slots of one replica; c ρ / S are the requests a second that one replica is to get | 1 |
 //! | β | margin of square-root staffing for `delay_probability` | 1 |

@@ -13,7 +13,7 @@ use super::synthetic::{STORED, System};
 /// A result is reported by this many standard errors.
 const NEAR: f64 = 3.0;
 
-/// Share of the runs that must lie within [`NEAR`] standard errors.
+/// Share of the runs that must lie within three standard errors.
 pub const NEAR_SHARE_MIN: f64 = 0.99;
 
 /// Coverage of the interval that is tested.

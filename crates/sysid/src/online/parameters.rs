@@ -3,7 +3,7 @@
 /// Which model is identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// [`QueueingModel`].
+    /// [`crate::QueueingModel`].
     Queueing,
     /// [`crate::HammersteinModel`] of orders (1, 1, 1).
     Hammerstein,
