@@ -193,7 +193,7 @@ fn companion_eigenvalues(p: &[f64]) -> Vec<Complex<f64>> {
         }
     }
     // An eigenvalue without its partner (Durand–Kerner rounds) would change the number of roots.
-    assert_eq!(roots.len(), n, "complex roots of a real polynomial come in pairs");
+    assert_eq!(roots.len(), n, "complex roots of a real polynomial come in pairs: {p:?}");
     roots
 }
 

@@ -21,7 +21,7 @@ use tidegate_experiments::identification::feedback::{self, BiasRow};
 use tidegate_experiments::identification::plant::{self, Excitation, Excited, Plan, TickRow};
 use tidegate_experiments::identification::scores::Horizon;
 use tidegate_experiments::identification::selection::{By, Grid};
-use tidegate_experiments::identification::session::{self, Fixed, Session, Settings, whole};
+use tidegate_experiments::identification::session::{self, Fixed, SETTLING, Session, Settings, whole};
 use tidegate_experiments::identification::table::{self, Columns};
 use tidegate_experiments::identification::{reporting, service};
 use tidegate_experiments::manifest::Manifest;
@@ -222,7 +222,7 @@ impl Work {
     ) -> anyhow::Result<(Session, Report, Manifest)> {
         let n = record.n_samples();
         let cut = (n as f64 * self.arguments.split).round() as usize;
-        let (estimation, validation) = (record.part(0..cut), record.part(cut..n));
+        let estimation = record.part(0..cut);
         let path = self.arguments.data.as_ref().expect("there is a file");
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let mut report = Report::new(&format!("Identification of {name}"));
@@ -242,7 +242,7 @@ impl Work {
                 "Input–output models (ARX, ARMAX, OE, BJ) take one output; name one alone to fit them.",
             );
         }
-        let session = session::carry_out(estimation, validation, &self.settings, &|_| Vec::new())?;
+        let session = session::carry_out(estimation, record.clone(), cut, &self.settings, &|_| Vec::new())?;
         let mut words = vec![format!("--data {name} --output {}", self.arguments.output.join(","))];
         if !self.arguments.inputs.is_empty() {
             words.push(format!("--inputs {}", self.arguments.inputs.join(",")));
@@ -312,7 +312,7 @@ impl Work {
             report.paragraph(note);
         }
         report.table(excited(&estimation, &validation));
-        let session = session::carry_out(estimation, validation, &self.settings, &|record| {
+        let session = session::carry_out(estimation, validation, SETTLING, &self.settings, &|record| {
             service::fit(&scenario, record)
         })?;
         let driver = match &self.arguments.controller {
@@ -449,9 +449,11 @@ fn excited(estimation: &Record, validation: &Record) -> Table {
             "mean",
             "5 %",
             "95 %",
+            "largest",
             "mean, validation",
             "5 %, validation",
             "95 %, validation",
+            "largest, validation",
         ],
     );
     let channels = |record: &Record| record.inputs.iter().chain(&record.outputs).cloned().collect::<Vec<_>>();

@@ -90,13 +90,16 @@ pub const ARMAX221: System = System {
 };
 
 /// The four numbers of C and D lie in a long bent valley of the likelihood: with 1,000 samples their estimates are skewed,
-/// and no standard error, which is a matter of curvature at one point, describes that. The likelihood ratio does.
-const WEAK_NOISE: &str =
-    "1,000 samples are too few for the four noise parameters: their likelihood is no parabola";
+/// and no standard error, which is a matter of curvature at one point, describes that.
+const WEAK_NOISE: &str = "1,000 samples are too few for four noise parameters that do almost the same: their likelihood is no parabola";
+
+/// With ten times as many it nearly is, and the likelihood ratio, which is judged, needs no parabola.
+pub const NEARLY: &str =
+    "10,000 samples are still few for these noise parameters taken alone; all together are judged";
 
 /// The criterion, by definition, starts 1/F at zero. What a lightly damped system has stored when the record begins is then
 /// an error that is not noise.
-pub const STORED: &str =
+const STORED: &str =
     "the criterion starts 1/F at zero, but these records begin in the middle of a slow oscillation";
 
 /// All systems of the Monte Carlo study, in the order of the report. The order is part of the results: seeds are
@@ -152,6 +155,7 @@ pub const ALL: &[System] = &[
         sigma: 0.3,
         hold: 4,
         n: 10_000,
+        excused: Some(NEARLY),
         ..BASE
     },
     System {
