@@ -123,6 +123,10 @@ impl Minimum {
 /// θ with C and F made stable.
 pub(crate) fn stabilised(orders: &Orders, theta: &[f64]) -> Vec<f64> {
     let mut theta = theta.to_vec();
+    // A step out of all bounds has no roots to mirror; its loss is not finite either, and so it is not taken.
+    if theta.iter().any(|it| !it.is_finite()) {
+        return theta;
+    }
     let ranges = (0..orders.inputs.len()).map(|i| orders.f(i)).chain([orders.c()]);
     for range in ranges.filter(|it| !it.is_empty()) {
         let reflected = Polynomial::monic(&theta[range.clone()]).reflected();
