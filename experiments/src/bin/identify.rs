@@ -75,9 +75,9 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=10))]
     order_max: u8,
 
-    /// Greatest delay that is tried, in samples
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=50))]
-    nk_max: u8,
+    /// Greatest delay that is tried, in samples [default: 5; 0 on the service, where load and replicas act within the tick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=50))]
+    nk_max: Option<u8>,
 
     /// Samples ahead at which predictions are scored; free simulation always is
     #[arg(long, value_name = "N", value_delimiter = ',', default_values = ["1", "10", "60"])]
@@ -176,10 +176,11 @@ impl Work {
         let horizons =
             arguments.horizons.iter().map(|it| Horizon::Ahead(*it)).chain([Horizon::Free]).collect();
         let order_max = usize::from(arguments.order_max);
+        let nk_max = arguments.nk_max.unwrap_or(if arguments.data.is_some() { 5 } else { 0 });
         let settings = Settings {
             horizons,
             fixed: arguments.orders,
-            grid: Grid { nk: 0..=usize::from(arguments.nk_max), order_max, noise_max: order_max.min(2) },
+            grid: Grid { nk: 0..=usize::from(nk_max), order_max, noise_max: order_max.min(2) },
             by: arguments.select,
         };
         let source = match &arguments.data {
@@ -335,7 +336,8 @@ impl Work {
 
     /// The arguments of the session itself.
     fn words(&self) -> String {
-        let Arguments { orders, select, order_max, nk_max, horizons, smoke, .. } = &self.arguments;
+        let Arguments { orders, select, order_max, horizons, smoke, .. } = &self.arguments;
+        let nk_max = self.settings.grid.nk.end();
         let horizons: Vec<String> = horizons.iter().map(ToString::to_string).collect();
         let mut words = vec![match orders {
             Some(Fixed { na, nb, nc, nd, nf, nk, n }) => {
