@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nalgebra::Complex;
-use tidegate_core::Record;
+use tidegate_core::{Channel, Record};
 use tidegate_sysid::data::RecordExt;
 
 use super::scores::{Horizon, Identified};
@@ -111,7 +111,7 @@ fn horizon_name(horizon: Horizon) -> String {
 fn residuals(session: &Session) -> Table {
     let mut table = Table::new(
         "residuals on the estimation data",
-        &["model", "output", "Ljung–Box Q", "degrees", "p", "white", "independent of", "feedback to"],
+        &["model", "output", "Ljung–Box Q", "degrees", "p", "white", "independent of", "feedback"],
     );
     for row in &session.tests {
         table.row([
@@ -273,7 +273,7 @@ fn figures(report: &mut Report, session: &Session, settings: &Settings) {
             record.outputs.iter().enumerate().map(move |(output, to)| (input, from, output, to))
         })
         .map(|(input, from, output, to)| Steps {
-            caption: format!("{} (+1) → {}", from.name, to.name),
+            caption: format!("{} (+1{}) → {}{}", from.name, in_unit(" ", from), to.name, in_unit(", ", to)),
             models: session
                 .identified
                 .iter()
@@ -291,6 +291,11 @@ fn figures(report: &mut Report, session: &Session, settings: &Settings) {
         );
         report.figure("steps.svg", "Response of the output to a step of one unit in each input.", svg);
     }
+}
+
+/// The unit of a channel after a separator; nothing if it has none.
+fn in_unit(separator: &str, channel: &Channel) -> String {
+    if channel.unit.is_empty() { String::new() } else { format!("{separator}{}", channel.unit) }
 }
 
 /// Samples that are drawn: a stretch in which the output moves more than in most, but not the one accident of the day.

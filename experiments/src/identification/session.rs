@@ -273,13 +273,13 @@ impl Session {
 }
 
 fn row(model: &Identified, output: &str, report: &ResidualReport) -> TestRow {
-    let each = |verdict: &dyn Fn(usize) -> Verdict, failed: &str| -> String {
+    let each = |verdict: &dyn Fn(usize) -> Verdict, passed: &str, failed: &str| -> String {
         let said: Vec<String> = report
             .cross_correlations
             .iter()
             .enumerate()
             .map(|(index, cross)| match verdict(index) {
-                Verdict::Passed => format!("{}: yes", cross.input),
+                Verdict::Passed => format!("{}: {passed}", cross.input),
                 Verdict::Failed { lag, .. } => format!("{}: {failed} {lag}", cross.input),
             })
             .collect();
@@ -294,8 +294,8 @@ fn row(model: &Identified, output: &str, report: &ResidualReport) -> TestRow {
         degrees_of_freedom: report.ljung_box.degrees_of_freedom,
         p_value: report.ljung_box.p_value,
         white: report.whiteness() == Verdict::Passed,
-        independent: each(&|index| report.independence(index), "no, at lag"),
-        feedback: each(&|index| report.no_feedback(index), "feedback at lag"),
+        independent: each(&|index| report.independence(index), "yes", "no, at lag"),
+        feedback: each(&|index| report.no_feedback(index), "none", "at lag"),
     }
 }
 
