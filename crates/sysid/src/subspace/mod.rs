@@ -52,6 +52,8 @@ const HORIZONS: [usize; 5] = [5, 10, 15, 20, 30];
 const ORDER_MAX: usize = 10;
 /// Candidates that are refined; several since the criterion has local minima.
 const REFINED: usize = 3;
+/// Gauss–Newton steps each of them is given at most.
+const STEPS_MAX: usize = 40;
 
 /// How the projection is weighted; see [`Subspace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +169,7 @@ pub struct Identified {
     pub weighting: Weighting,
     /// The horizon used.
     pub horizon: usize,
-    /// The criterion of each order from 1 on, where the order was chosen: the least is taken.
+    /// The criterion of each order from 1 on that was tried, where the order was chosen: the least is taken.
     pub order_criterion: Vec<f64>,
 }
 
@@ -223,12 +225,13 @@ impl Subspace {
         for trial in &mut trials[..n_refined] {
             let candidate = trial.candidate.clone();
             if candidate.criterion.is_finite() && trial.made.has_noise_model {
-                trial.candidate = refine::refine(&data, candidate, self.aim(), self.has_feedthrough);
+                trial.candidate =
+                    refine::refine(&data, candidate, self.aim(), self.has_feedthrough, STEPS_MAX);
             }
         }
         trials.sort_by(|a, b| a.candidate.criterion.total_cmp(&b.candidate.criterion));
         let best = trials.into_iter().next();
-        best.and_then(|trial| finish(record, &data, trial, order_criterion))
+        best.and_then(|trial| finish(record, &data, trial, self.aim().warm_up(&data), order_criterion))
             .ok_or_else(|| FitError::Diverged { what: format!("a state-space model of order {order}") })
     }
 
@@ -311,12 +314,18 @@ impl Subspace {
     }
 }
 
-/// Back to the units of the record.
-fn finish(record: &Record, data: &Data, trial: Trial, order_criterion: Vec<f64>) -> Option<Identified> {
+/// Back to the units of the record; the covariance leaves out the `warm_up` that the search left out.
+fn finish(
+    record: &Record,
+    data: &Data,
+    trial: Trial,
+    warm_up: usize,
+    order_criterion: Vec<f64>,
+) -> Option<Identified> {
     let mut matrices = trial.candidate.matrices;
     let p = data.n_outputs;
     let innovations = matrices.innovations(&data.inputs, &data.outputs);
-    let mut covariance = regress::covariance(&innovations, p);
+    let mut covariance = regress::covariance(&innovations[warm_up * p..], p);
     for (column, scale) in data.input_scales.iter().enumerate() {
         matrices.b.column_mut(column).unscale_mut(*scale);
         matrices.d.column_mut(column).unscale_mut(*scale);

@@ -33,7 +33,6 @@ use super::regress::{covariance, drive, product};
 use crate::dense::{add_product, spectral_radius};
 use crate::state_space::Matrices;
 
-const STEPS_MAX: usize = 40;
 /// A step that lowers V by less than this per output ends the search: 0.001 % of an error's size.
 const DECREASE_MIN: f64 = 2e-5;
 /// Pieces of the record, each of which starts from the zero state.
@@ -67,7 +66,7 @@ pub(super) struct Aim {
 
 impl Aim {
     /// Steps that a predictor is given to find its state.
-    fn warm_up(self, data: &Data) -> usize {
+    pub(super) fn warm_up(self, data: &Data) -> usize {
         if !self.warms_up {
             return 0;
         }
@@ -134,11 +133,17 @@ fn simulation_variances(data: &Data, matrices: &Matrices) -> Vec<f64> {
     sums.iter().map(|sum| sum / data.steps as f64).collect()
 }
 
-/// Lowers V from `candidate` on; never returns a worse model. D stays zero unless `is_direct`.
-pub(super) fn refine(data: &Data, candidate: Candidate, aim: Aim, is_direct: bool) -> Candidate {
+/// Lowers V from `candidate` on by at most `steps_max` steps; never returns a worse model. D stays zero unless `is_direct`.
+pub(super) fn refine(
+    data: &Data,
+    candidate: Candidate,
+    aim: Aim,
+    is_direct: bool,
+    steps_max: usize,
+) -> Candidate {
     let mut best = candidate;
     let mut damping = DAMPING_FIRST;
-    for _ in 0..STEPS_MAX {
+    for _ in 0..steps_max {
         let Some((curvature, slope)) = normal_equations(data, &best, aim, is_direct) else { break };
         let before = best.criterion;
         let mut improved = None;
