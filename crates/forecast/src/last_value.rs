@@ -138,7 +138,7 @@ impl Spread {
 }
 
 /// 1, 2, 3, 4, 6, 8, 12, 16, …
-fn lags() -> impl Iterator<Item = u64> {
+pub(crate) fn lags() -> impl Iterator<Item = u64> {
     std::iter::once(1).chain((0..60_u32).flat_map(|octave| [2 << octave, 3 << octave]))
 }
 

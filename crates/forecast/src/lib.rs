@@ -21,12 +21,40 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod calibrated;
+pub mod conformal;
+pub mod ensemble;
 mod errors;
+#[cfg(test)]
+mod every_method;
+pub mod forest;
+pub mod fourier;
 mod history;
+pub mod holt_winters;
 pub mod last_value;
+pub mod linear;
+pub mod moving_window;
+pub mod mstl;
+pub mod naive;
+mod normal_equations;
+pub mod periods;
+mod point;
+mod rolling;
 pub mod seasonal_naive;
+mod seasons;
 #[cfg(test)]
 mod testing;
 
+pub use calibrated::Calibrated;
+pub use ensemble::Ensemble;
+pub use forest::Forest;
+pub use fourier::Fourier;
+pub use history::History;
+pub use holt_winters::HoltWinters;
 pub use last_value::LastValue;
+pub use linear::Linear;
+pub use moving_window::MovingWindow;
+pub use mstl::Mstl;
+pub use naive::Naive;
+pub use point::{BoxedPoint, Point};
 pub use seasonal_naive::SeasonalNaive;

@@ -36,7 +36,7 @@ use crate::history::History;
 use crate::last_value::{ERRORS_MIN, Spread, go_on};
 
 /// Seasons that are remembered, so that a gap can be filled from an older one.
-const SEASONS_REMEMBERED: f64 = 5.0;
+pub(crate) const SEASONS_REMEMBERED: f64 = 5.0;
 
 /// A season's length, its name, and the offsets of its errors.
 #[derive(Clone, Debug)]
@@ -96,17 +96,7 @@ impl SeasonalNaive {
     /// What is repeated at a step that is still to come, and of which season.
     fn repeated(&self, step: u64) -> Option<(f64, usize)> {
         self.seasons.iter().enumerate().find_map(|(index, season)| {
-            let mut back = season.seconds;
-            loop {
-                let source = self.history.earlier(step, back)?;
-                if source < self.history.first() {
-                    return None;
-                }
-                if let Some(value) = self.history.get(source) {
-                    return Some((value, index));
-                }
-                back += season.seconds;
-            }
+            Some((self.history.repeated(step, self.history.n_steps(), season.seconds)?, index))
         })
     }
 

@@ -1,0 +1,270 @@
+//! Several methods in one: weighted by how they did in the past, or their median.
+//!
+//! ŷ(t+h) = Σₘ wₘ ŷₘ(t+h), wₘ ∝ Eₘ^−[`POWER`]; or the median of ŷₘ(t+h)
+//!
+//! | symbol | word | unit |
+//! | --- | --- | --- |
+//! | Eₘ | mean absolute error of member m in the bucket of h, from rolling origins; an error counts half after [`HALF_LIFE_SECONDS`] | that of the values |
+//!
+//! A member whose error is more than [`DROPPED_AT`] times that of the best has no weight, and neither has one with fewer
+//! than [`ERRORS_MIN`] errors in the bucket, as long as others have them; before any has, the fitted ones count alike. Weights
+//! that fall with a power of the error go from the mean (power 0) to the best member alone; Bates and Granger, "The combination of
+//! forecasts", Operational Research Quarterly 20, 1969, have power 2 for independent errors. Errors of forecasters of
+//! one series are far from independent, so the power is higher here. The median needs no errors and is not moved by one bad member.
+//!
+//! Errors are out of sample as in [`crate::calibrated`]: a fit is scored on what came after it, before it is renewed;
+//! the first time, fits to the first two thirds are scored on the last. Quantiles and paths come from the combination's
+//! own errors, not from the members'. A member is fitted once a refit at most, and no more often than its
+//! [`Point::refit_seconds`]; when errors are taken anew (as often as the history has doubled) three times.
+
+use tidegate_core::SECONDS_PER_DAY;
+
+use crate::calibrated::Calibrated;
+use crate::fourier::Fourier;
+use crate::history::History;
+use crate::holt_winters::HoltWinters;
+use crate::last_value::ERRORS_MIN;
+use crate::linear::Linear;
+use crate::naive::Naive;
+use crate::point::{BoxedPoint, Point, is_due};
+use crate::rolling::{Issued, Rolling};
+
+/// How sharply weights fall with the error.
+pub const POWER: f64 = 6.0;
+
+/// Members with so many times the best one's error are left out.
+pub const DROPPED_AT: f64 = 1.5;
+
+/// After this an error counts half.
+pub const HALF_LIFE_SECONDS: f64 = 3.0 * SECONDS_PER_DAY;
+
+/// The method.
+pub struct Ensemble {
+    members: Vec<Member>,
+    combination: Combination,
+    /// Known once there is a history.
+    rolling: Option<Rolling>,
+    /// Member by member, then bucket by bucket.
+    weights: Vec<Vec<f64>>,
+    fitted_until: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Combination {
+    Weighted,
+    Median,
+}
+
+struct Member {
+    point: BoxedPoint,
+    fitted_at: u64,
+    issued: Issued,
+    losses: Vec<Loss>,
+}
+
+/// A mean of absolute errors that forgets.
+#[derive(Clone, Copy, Debug, Default)]
+struct Loss {
+    sum: f64,
+    weight: f64,
+    n_errors: usize,
+}
+
+impl Ensemble {
+    /// Weighted by past errors.
+    ///
+    /// # Panics
+    /// Without members.
+    pub fn weighted(members: Vec<BoxedPoint>) -> Self {
+        Self::new(members, Combination::Weighted)
+    }
+
+    /// The median of the members.
+    ///
+    /// # Panics
+    /// Without members.
+    pub fn median(members: Vec<BoxedPoint>) -> Self {
+        Self::new(members, Combination::Median)
+    }
+
+    /// The methods of this crate that are fitted within a tenth of a second: seasonal naive by day and week, linear, Fourier,
+    /// Holt–Winters.
+    pub fn quick_members() -> Vec<BoxedPoint> {
+        vec![
+            Box::new(Naive::day()),
+            Box::new(Naive::week()),
+            Box::new(Linear::new()),
+            Box::new(Fourier::new()),
+            Box::new(HoltWinters::day()),
+        ]
+    }
+
+    /// A forecaster by this method, for steps of this length.
+    ///
+    /// # Panics
+    /// If that is no positive number.
+    pub fn forecaster(self, step_seconds: f64) -> Calibrated<Self> {
+        Calibrated::new(step_seconds, self)
+    }
+
+    /// Weights of the members, in their order, for forecasts so many steps ahead; 0 for those that are not fitted.
+    pub fn weights(&self, ahead: u32) -> Vec<f64> {
+        let bucket = self.rolling.as_ref().map_or(0, |rolling| rolling.bucket(ahead));
+        self.weights.iter().map(|weights| weights.get(bucket).copied().unwrap_or(0.0)).collect()
+    }
+
+    fn new(members: Vec<BoxedPoint>, combination: Combination) -> Self {
+        assert!(!members.is_empty(), "an ensemble has members");
+        let member =
+            |point| Member { point, fitted_at: 0, issued: Issued::default(), losses: Vec::new() };
+        let members: Vec<Member> = members.into_iter().map(member).collect();
+        Self { weights: vec![Vec::new(); members.len()], members, combination, rolling: None, fitted_until: 0 }
+    }
+
+    fn weigh(&mut self, n_buckets: usize) {
+        for bucket in 0..n_buckets {
+            let fitted = |member: &Member| !member.point.name().is_empty();
+            let mean = |member: &Member| {
+                let loss = member.losses[bucket];
+                (fitted(member) && loss.n_errors >= ERRORS_MIN).then(|| loss.sum / loss.weight)
+            };
+            let best = self.members.iter().filter_map(mean).fold(f64::INFINITY, f64::min);
+            let raw: Vec<f64> = self
+                .members
+                .iter()
+                .map(|member| match mean(member) {
+                    _ if best.is_infinite() => f64::from(u8::from(fitted(member))),
+                    Some(mean) if mean <= best => 1.0,
+                    Some(mean) if mean <= DROPPED_AT * best => (best / mean).powf(POWER),
+                    _ => 0.0,
+                })
+                .collect();
+            let sum: f64 = raw.iter().sum();
+            for (weights, raw) in self.weights.iter_mut().zip(raw) {
+                weights[bucket] = if sum > 0.0 { raw / sum } else { 0.0 };
+            }
+        }
+    }
+}
+
+impl Member {
+    fn is_fitted(&self) -> bool {
+        !self.point.name().is_empty()
+    }
+}
+
+impl Loss {
+    fn add(&mut self, error: f64, kept: f64) {
+        *self = Self {
+            sum: kept * self.sum + error.abs(),
+            weight: kept * self.weight + 1.0,
+            n_errors: self.n_errors + 1,
+        };
+    }
+}
+
+impl Point for Ensemble {
+    fn name(&self) -> &'static str {
+        match self.combination {
+            _ if !self.members.iter().any(Member::is_fitted) => "",
+            Combination::Weighted => "ensemble, weighted",
+            Combination::Median => "ensemble, median",
+        }
+    }
+
+    fn remembered_seconds(&self) -> f64 {
+        self.members.iter().map(|member| member.point.remembered_seconds()).fold(0.0, f64::max)
+    }
+
+    fn reset(&mut self, seed: u64) {
+        for (index, member) in (0..).zip(&mut self.members) {
+            // Each its own chance, so that two of a kind differ.
+            member.point.reset(seed.wrapping_add(index));
+            member.fitted_at = 0;
+        }
+        (self.rolling, self.fitted_until) = (None, 0);
+    }
+
+    fn fit(&mut self, history: &History, end: u64) {
+        let first = history.first_seen();
+        let rolling = self.rolling.get_or_insert_with(|| Rolling::new(history)).clone();
+        let n_buckets = rolling.aheads.len();
+        let kept = 0.5_f64.powf(rolling.stride as f64 * history.step_seconds() / HALF_LIFE_SECONDS);
+        let is_anew = end <= self.fitted_until || !self.members.iter().any(Member::is_fitted);
+        let split = first + end.saturating_sub(first) * 2 / 3;
+        for member in &mut self.members {
+            if is_anew {
+                member.losses = vec![Loss::default(); n_buckets];
+                member.point.fit(history, split);
+            }
+            let is_fitted = member.is_fitted();
+            let (losses, point) = (&mut member.losses, &member.point);
+            let add = |bucket: usize, forecast: f64, value: f64| losses[bucket].add(value - forecast, kept);
+            match (is_fitted, is_anew) {
+                (true, true) => rolling.over(point, history, split, end, add),
+                (true, false) => member.issued.advance(&rolling, point, history, end, add),
+                (false, _) => {}
+            }
+            if is_anew || !is_fitted {
+                member.issued.restart(end);
+            }
+            if is_anew || is_due(&member.point, history, member.fitted_at, end) {
+                member.point.fit(history, end);
+                member.fitted_at = end;
+            }
+        }
+        self.fitted_until = end;
+        self.weights.iter_mut().for_each(|weights| weights.resize(n_buckets, 0.0));
+        self.weigh(n_buckets);
+    }
+
+    fn earliest_origin(&self, history: &History) -> u64 {
+        let fitted = self.members.iter().filter(|member| member.is_fitted());
+        fitted.map(|member| member.point.earliest_origin(history)).max().unwrap_or(history.n_steps())
+    }
+
+    fn forecast(
+        &self,
+        history: &History,
+        origins: &[u64],
+        aheads: &[u32],
+        each: &mut dyn FnMut(usize, &[f64]),
+    ) {
+        let Some(rolling) = &self.rolling else { return };
+        let n_aheads = aheads.len();
+        let used = |(member, weights): &(&Member, &Vec<f64>)| match self.combination {
+            Combination::Weighted => weights.iter().any(|weight| *weight > 0.0),
+            Combination::Median => member.is_fitted(),
+        };
+        let used: Vec<_> = self.members.iter().zip(&self.weights).filter(used).collect();
+        let mut forecasts = vec![0.0; used.len() * origins.len() * n_aheads];
+        for ((member, _), place) in used.iter().zip(forecasts.chunks_mut((origins.len() * n_aheads).max(1))) {
+            member.point.forecast(history, origins, aheads, &mut |index, forecast| {
+                place[index * n_aheads..][..n_aheads].copy_from_slice(forecast);
+            });
+        }
+        let buckets: Vec<usize> = aheads.iter().map(|ahead| rolling.bucket(*ahead)).collect();
+        let mut combined = vec![0.0; n_aheads];
+        let mut of_members = Vec::with_capacity(used.len());
+        for origin in 0..origins.len() {
+            for (ahead, combined) in combined.iter_mut().enumerate() {
+                let of = |member: usize| forecasts[(member * origins.len() + origin) * n_aheads + ahead];
+                *combined = match self.combination {
+                    Combination::Weighted => used
+                        .iter()
+                        .enumerate()
+                        .map(|(member, (_, weights))| weights[buckets[ahead]] * of(member))
+                        .sum(),
+                    Combination::Median => {
+                        of_members.clear();
+                        of_members.extend((0..used.len()).map(of));
+                        of_members.sort_unstable_by(f64::total_cmp);
+                        let middle = used.len() / 2;
+                        f64::midpoint(of_members[middle], of_members[(used.len() - 1) / 2])
+                    }
+                };
+            }
+            each(origin, &combined);
+        }
+    }
+}
