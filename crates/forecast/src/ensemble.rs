@@ -26,7 +26,7 @@ use crate::holt_winters::HoltWinters;
 use crate::last_value::ERRORS_MIN;
 use crate::linear::Linear;
 use crate::naive::Naive;
-use crate::point::{BoxedPoint, Point, is_due};
+use crate::point::{BoxedPoint, Guess, Point, is_due};
 use crate::rolling::{Issued, Rolling};
 
 /// How sharply weights fall with the error.
@@ -199,7 +199,7 @@ impl Point for Ensemble {
             }
             let is_fitted = member.is_fitted();
             let (losses, point) = (&mut member.losses, &member.point);
-            let add = |bucket: usize, forecast: f64, value: f64| losses[bucket].add(value - forecast, kept);
+            let add = |bucket: usize, guess: Guess, value: f64| losses[bucket].add(value - guess.point, kept);
             match (is_fitted, is_anew) {
                 (true, true) => rolling.over(point, history, split, end, add),
                 (true, false) => member.issued.advance(&rolling, point, history, end, add),
