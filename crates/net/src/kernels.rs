@@ -19,11 +19,14 @@ pub(crate) fn affine(inputs: &[f32], weights: &[f32], biases: &[f32], sums: &mut
     for row in sums.chunks_exact_mut(m) {
         row.copy_from_slice(biases);
     }
-    if batch < BATCH_MIN {
+    if batch <= NARROW || n <= NARROW {
         for (inputs, sums) in inputs.chunks_exact(n).zip(sums.chunks_exact_mut(m)) {
             add_rows(inputs, weights, sums);
         }
         return;
+    }
+    if m <= NARROW {
+        return narrow_affine(inputs, weights, n, sums);
     }
     // `nalgebra` stores columns: our rows are its columns, and products are the other way round.
     DMatrixViewMut::from_slice(sums, m, batch).gemm(
@@ -41,6 +44,23 @@ pub(crate) fn affine(inputs: &[f32], weights: &[f32], biases: &[f32], sums: &mut
 pub(crate) fn by_weights(inputs: &[f32], deltas: &[f32], n: usize, by_weights: &mut [f32]) {
     let m = by_weights.len() / n;
     let batch = inputs.len() / n;
+    if n <= NARROW {
+        by_weights.fill(0.0);
+        for (inputs, deltas) in inputs.chunks_exact(n).zip(deltas.chunks_exact(m)) {
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for (input, sums) in inputs.iter().zip(by_weights.chunks_exact_mut(m)) {
+                        add_row(*input, deltas, sums);
+                    }
+                },
+            );
+        }
+        return;
+    }
+    if m <= NARROW {
+        return narrow_by_weights(inputs, deltas, n, by_weights);
+    }
     let inputs = Transposed::from_slice_with_strides_generic(inputs, Dyn(batch), Dyn(n), Dyn(n), Dyn(1));
     DMatrixViewMut::from_slice(by_weights, m, n).gemm(
         1.0,
@@ -57,6 +77,9 @@ pub(crate) fn by_weights(inputs: &[f32], deltas: &[f32], n: usize, by_weights: &
 pub(crate) fn by_inputs(deltas: &[f32], weights: &[f32], m: usize, by_inputs: &mut [f32]) {
     let n = weights.len() / m;
     let batch = deltas.len() / m;
+    if m <= NARROW {
+        return narrow_by_inputs(deltas, weights, m, by_inputs);
+    }
     let weights = Transposed::from_slice_with_strides_generic(weights, Dyn(n), Dyn(m), Dyn(m), Dyn(1));
     DMatrixViewMut::from_slice(by_inputs, n, batch).gemm(
         1.0,
@@ -76,8 +99,109 @@ pub(crate) fn by_biases(deltas: &[f32], by_biases: &mut [f32]) {
     }
 }
 
-/// Fewer rows go one by one: packing the weights for a matrix product costs more than reading them so often.
-const BATCH_MIN: usize = 6;
+/// Matrices that are no wider have loops of their own: for few rows packing the weights costs more than reading them so
+/// often, and for few columns a library's blocks are mostly empty (`nalgebra` has no fast way for them either).
+const NARROW: usize = 5;
+
+/// Inputs that are taken together where there are few outputs.
+const LANES: usize = 16;
+
+/// Weights of `LANES` inputs from `first` on, output by output; 0 beyond the last.
+#[inline(always)]
+fn lanes(weights: &[f32], first: usize, n: usize, m: usize) -> [[f32; LANES]; NARROW] {
+    let mut lanes = [[0.0; LANES]; NARROW];
+    for lane in 0..LANES.min(n - first) {
+        for (output, of_output) in lanes.iter_mut().enumerate().take(m) {
+            of_output[lane] = weights[(first + lane) * m + output];
+        }
+    }
+    lanes
+}
+
+/// The same of one row of inputs.
+#[inline(always)]
+fn lane(row: &[f32], first: usize) -> [f32; LANES] {
+    let mut lane = [0.0; LANES];
+    let part = &row[first..row.len().min(first + LANES)];
+    lane[..part.len()].copy_from_slice(part);
+    lane
+}
+
+/// sums += inputs · weights, for few outputs.
+fn narrow_affine(inputs: &[f32], weights: &[f32], n: usize, sums: &mut [f32]) {
+    let m = weights.len() / n;
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for first in (0..n).step_by(LANES) {
+                let weights = lanes(weights, first, n, m);
+                for (row, sums) in inputs.chunks_exact(n).zip(sums.chunks_exact_mut(m)) {
+                    let inputs = lane(row, first);
+                    for (sum, weights) in sums.iter_mut().zip(&weights) {
+                        let mut products = [0.0; LANES];
+                        for ((product, input), weight) in products.iter_mut().zip(&inputs).zip(weights) {
+                            *product = input * weight;
+                        }
+                        // Halves upon halves, which is how lanes are added.
+                        let mut width = LANES / 2;
+                        while width > 0 {
+                            for lane in 0..width {
+                                products[lane] += products[lane + width];
+                            }
+                            width /= 2;
+                        }
+                        *sum += products[0];
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// by_weights = inputsᵀ · deltas, for few outputs.
+fn narrow_by_weights(inputs: &[f32], deltas: &[f32], n: usize, by_weights: &mut [f32]) {
+    let m = by_weights.len() / n;
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for first in (0..n).step_by(LANES) {
+                let mut sums = [[0.0; LANES]; NARROW];
+                for (row, deltas) in inputs.chunks_exact(n).zip(deltas.chunks_exact(m)) {
+                    let inputs = lane(row, first);
+                    for (sums, delta) in sums.iter_mut().zip(deltas) {
+                        add_row(*delta, &inputs, sums);
+                    }
+                }
+                for lane in 0..LANES.min(n - first) {
+                    for (output, sums) in sums.iter().enumerate().take(m) {
+                        by_weights[(first + lane) * m + output] = sums[lane];
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// by_inputs = deltas · weightsᵀ, for few outputs.
+fn narrow_by_inputs(deltas: &[f32], weights: &[f32], m: usize, by_inputs: &mut [f32]) {
+    let n = weights.len() / m;
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for first in (0..n).step_by(LANES) {
+                let weights = lanes(weights, first, n, m);
+                for (row, deltas) in by_inputs.chunks_exact_mut(n).zip(deltas.chunks_exact(m)) {
+                    let mut sums = [0.0; LANES];
+                    for (weights, delta) in weights.iter().zip(deltas) {
+                        add_row(*delta, weights, &mut sums);
+                    }
+                    let end = n.min(first + LANES);
+                    row[first..end].copy_from_slice(&sums[..end - first]);
+                }
+            }
+        },
+    );
+}
 
 /// sums += Σᵢ inputs\[i\] · weights\[i, ·\]; inputs of 0, half of them behind a ReLU, cost nothing.
 fn add_rows(inputs: &[f32], weights: &[f32], sums: &mut [f32]) {

@@ -171,12 +171,13 @@ mod tests {
         values.iter().map(|value| f64::from(*value)).collect()
     }
 
-    const SHAPES: [(&[usize], Activation); 5] = [
+    const SHAPES: [(&[usize], Activation); 6] = [
         (&[3, 2], Activation::Relu),
         (&[1, 1, 1], Activation::Tanh),
         (&[4, 33, 17, 2], Activation::Relu),
         (&[7, 20, 9], Activation::Tanh),
         (&[5, 6, 4], Activation::Identity),
+        (&[9, 40, 5, 8], Activation::Tanh),
     ];
 
     /// One row, few, and many take different ways; sums of 33 terms of order 1 in single precision.
