@@ -3,7 +3,11 @@
 //! Goals for one core and 20,160 values: the linear and the Fourier method are fitted in 20 ms, with their errors on
 //! the last third (which needs a fit to the first two); the forest, of 40 trees, in 1 s; the network, trained from scratch, in 20 s; a value is seen in 1 µs.
 //! A busy machine may take longer, never shorter: the fastest of some repeats counts.
-#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "a bench reads the clock and prints")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a bench reads the clock and prints"
+)]
 
 use std::hint::black_box;
 use std::num::NonZeroU32;

@@ -100,6 +100,11 @@ impl<P: Point> Calibrated<P> {
         &self.point
     }
 
+    /// What was seen.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
     fn is_fitted(&self) -> bool {
         !self.point.name().is_empty()
     }
@@ -156,7 +161,7 @@ impl<P: Point> Calibrated<P> {
             return self.spread.centred_about(point, ahead);
         }
         let further = (f64::from(ahead) / f64::from(self.rolling.aheads[index])).sqrt().max(1.0);
-        about(point, further * self.scale.sigma(Guess { point, ..guess }), &bucket.offsets())
+        about(point, further * self.scale.sigma(Guess { point, ..guess }), bucket.offsets())
     }
 
     /// Errors of the present fit from past origins, over the horizon; one template after the other.
@@ -313,12 +318,10 @@ impl Scale {
         let all = [Growth::None, Growth::Root, Growth::Proportional, Growth::Own];
         let all = all.into_iter().filter(|growth| says || *growth != Growth::Own);
         // Without any error all are likely, and the first one stays.
-        all.map(|growth| Self { growth, least }).map(|scale| (unlikely(&scale), scale)).fold(
-            (f64::INFINITY, none),
-            |best, next| {
-                if next.0 < best.0 { next } else { best }
-            },
-        ).1
+        all.map(|growth| Self { growth, least })
+            .map(|scale| (unlikely(&scale), scale))
+            .fold((f64::INFINITY, none), |best, next| if next.0 < best.0 { next } else { best })
+            .1
     }
 
     fn sigma(&self, guess: Guess) -> f64 {

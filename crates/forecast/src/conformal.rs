@@ -11,23 +11,24 @@
 //! | γ | rate: [`RATE_PER_DAY`] over the errors of one day | 1 |
 //!
 //! This is adaptive conformal inference (Gibbs and Candès, "Adaptive conformal inference under distribution shift",
-//! NeurIPS 2021, eq. 2), for each quantile by itself as in Angelopoulos, Candès and Tibshirani, "Conformal PID control
-//! for time series prediction", NeurIPS 2023, rather than for an interval. Where e rises or falls for good, the share
+//! NIPS 34, 2021, eq. 2), for each quantile by itself as in Angelopoulos, Candès and Tibshirani, "Conformal PID control
+//! for time series prediction", NIPS 36, 2023, rather than for an interval. Where e rises or falls for good, the share
 //! of values at or below the quantile comes back to q, whatever the errors are: the sum of q − \[e ≤ offset\] is (a − q)/γ,
 //! which is bounded. Split conformal prediction, as in `errors.rs` of this crate, is the case γ = 0.
 //!
 //! Where it differs: above the level of the largest error, n/(n+1), their formula gives an infinite quantile. Here the
 //! offset goes on in a straight line, by the distance from the median error to the largest one for [`BEYOND`] of level,
-//! and a is held within [`BEYOND`] of 0 and 1 so that it comes back soon. Each bucket of horizons has its own errors and
-//! levels. The quantiles of one step are put in order at the end (Chernozhukov, Fernández-Val and Galichon,
+//! and a is held within [`BEYOND`] of 0 and 1 so that it comes back soon. The median keeps its level:
+//! errors of a day ahead come a day late, and a median that chases them corrects a second time what the method itself
+//! has corrected by then. Each bucket of horizons has its own errors and levels. The quantiles of one step are put in order at the end (Chernozhukov, Fernández-Val and Galichon,
 //! "Quantile and probability curves without crossing", Econometrica 78, 2010): sorting never makes them worse.
 
 use tidegate_core::Quantiles;
 
 use crate::errors::{ERRORS_MAX, Levels, not_negative};
 
-/// γ times the errors of a day: a day of misses moves a level by one half.
-pub const RATE_PER_DAY: f64 = 0.5;
+/// γ times the errors of a day: a day of misses moves a level from end to end.
+pub const RATE_PER_DAY: f64 = 1.0;
 
 /// The rate is no higher, however few errors a day has.
 const RATE_MAX: f64 = 0.05;
@@ -49,6 +50,8 @@ pub(crate) struct Adaptive {
     /// The same in order, as of the last [`Adaptive::settle`].
     sorted: Vec<f64>,
     levels: Levels,
+    /// Of the levels, as of the last [`Adaptive::settle`].
+    offsets: Levels,
     rate: f64,
 }
 
@@ -61,6 +64,7 @@ impl Adaptive {
             oldest: 0,
             sorted: Vec::with_capacity(REMEMBERED),
             levels: Quantiles::LEVELS,
+            offsets: Levels::default(),
             rate,
         }
     }
@@ -68,7 +72,7 @@ impl Adaptive {
     pub(crate) fn clear(&mut self) {
         self.errors.clear();
         self.sorted.clear();
-        (self.oldest, self.levels) = (0, Quantiles::LEVELS);
+        (self.oldest, self.levels, self.offsets) = (0, Quantiles::LEVELS, Levels::default());
     }
 
     /// As many as offsets come from.
@@ -89,7 +93,7 @@ impl Adaptive {
     /// Corrects the levels by an error that came, and remembers it.
     pub(crate) fn score(&mut self, error: f64) {
         if !self.sorted.is_empty() {
-            for (index, wanted) in Quantiles::LEVELS.iter().enumerate() {
+            for (index, wanted) in Quantiles::LEVELS.iter().enumerate().filter(|(_, level)| **level != 0.5) {
                 let is_below = error <= self.offset(self.levels[index]);
                 let step = self.rate * (wanted - f64::from(u8::from(is_below)));
                 self.levels[index] = (self.levels[index] + step).clamp(-BEYOND, 1.0 + BEYOND);
@@ -103,14 +107,14 @@ impl Adaptive {
         self.sorted.clear();
         self.sorted.extend_from_slice(&self.errors);
         self.sorted.sort_unstable_by(f64::total_cmp);
+        if !self.sorted.is_empty() {
+            self.offsets = self.levels.map(|level| self.offset(level));
+        }
     }
 
     /// Offsets of the levels from the point forecast; all 0 without errors.
-    pub(crate) fn offsets(&self) -> Levels {
-        if self.sorted.is_empty() {
-            return Levels::default();
-        }
-        self.levels.map(|level| self.offset(level))
+    pub(crate) fn offsets(&self) -> &Levels {
+        &self.offsets
     }
 
     fn offset(&self, level: f64) -> f64 {
@@ -119,7 +123,7 @@ impl Adaptive {
         let position = (n_errors as f64 + 1.0) * level;
         // Levels of decimal fractions: 0.95 · 20 is to be 19.
         let (below, above) = (order((position + 1e-9).floor()), order((position - 1e-9).ceil()));
-        let median = order((n_errors as f64 + 1.0) / 2.0);
+        let median = order(f64::midpoint(n_errors as f64, 1.0));
         let at_most = n_errors as f64 / (n_errors as f64 + 1.0);
         if level < 0.5 {
             let outside = (1.0 - at_most - level).max(0.0) / BEYOND;
@@ -173,13 +177,14 @@ mod tests {
             });
             // From 100 errors on all levels but the outermost have an error beyond them.
             if index > 100 {
-                assert_eq!(about(1000.0, 1.0, &adaptive.offsets()), split.about(1000.0, 1.0));
+                assert_eq!(about(1000.0, 1.0, adaptive.offsets()), split.about(1000.0, 1.0));
             }
         }
     }
 
     /// Errors jump by five standard deviations, and stay there or come back: the shares below each level, counted from
-    /// there on, are off by no more than the room of the level over its rate, as eq. 4 of Gibbs and Candès says.
+    /// there on, are off by no more than the room of the level over its rate, as eq. 4 of Gibbs and Candès says. The median
+    /// is that of the newest errors.
     #[test]
     fn the_share_below_each_level_comes_back() {
         for shift in [-5.0, 0.0, 5.0, 50.0] {
@@ -189,7 +194,7 @@ mod tests {
             for (index, error) in normal(672 + n_after).enumerate() {
                 let error = if index < 672 { error } else { error + shift };
                 if index >= 672 {
-                    let offsets = adaptive.offsets();
+                    let offsets = *adaptive.offsets();
                     for (count, offset) in below.iter_mut().zip(offsets) {
                         *count += f64::from(u8::from(error <= offset));
                     }
@@ -197,10 +202,12 @@ mod tests {
                 adaptive.score(error);
                 adaptive.settle();
             }
-            for (count, level) in below.iter().zip(Quantiles::LEVELS) {
+            for (count, level) in below.iter().zip(Quantiles::LEVELS).filter(|(_, level)| *level != 0.5) {
                 let share = count / n_after as f64;
                 assert!((share - level).abs() < 0.06, "{shift}: {share} below {level}");
             }
+            let median = adaptive.offsets()[4];
+            assert!((median - shift).abs() < 0.15, "{shift}: {median}");
         }
     }
 

@@ -20,11 +20,13 @@
 use tidegate_core::SECONDS_PER_DAY;
 
 use crate::calibrated::Calibrated;
+use crate::forest::Forest;
 use crate::fourier::Fourier;
 use crate::history::History;
 use crate::holt_winters::HoltWinters;
 use crate::last_value::ERRORS_MIN;
 use crate::linear::Linear;
+use crate::mstl::Mstl;
 use crate::naive::Naive;
 use crate::point::{BoxedPoint, Guess, Point, is_due};
 use crate::rolling::{Issued, Rolling};
@@ -99,6 +101,14 @@ impl Ensemble {
         ]
     }
 
+    /// All methods of this crate: the quick ones, MSTL, and the forest.
+    pub fn all_members() -> Vec<BoxedPoint> {
+        let mut members = Self::quick_members();
+        members.push(Box::new(Mstl::new()));
+        members.push(Box::new(Forest::default()));
+        members
+    }
+
     /// A forecaster by this method, for steps of this length.
     ///
     /// # Panics
@@ -115,10 +125,15 @@ impl Ensemble {
 
     fn new(members: Vec<BoxedPoint>, combination: Combination) -> Self {
         assert!(!members.is_empty(), "an ensemble has members");
-        let member =
-            |point| Member { point, fitted_at: 0, issued: Issued::default(), losses: Vec::new() };
+        let member = |point| Member { point, fitted_at: 0, issued: Issued::default(), losses: Vec::new() };
         let members: Vec<Member> = members.into_iter().map(member).collect();
-        Self { weights: vec![Vec::new(); members.len()], members, combination, rolling: None, fitted_until: 0 }
+        Self {
+            weights: vec![Vec::new(); members.len()],
+            members,
+            combination,
+            rolling: None,
+            fitted_until: 0,
+        }
     }
 
     fn weigh(&mut self, n_buckets: usize) {
@@ -187,10 +202,11 @@ impl Point for Ensemble {
 
     fn fit(&mut self, history: &History, end: u64) {
         let first = history.first_seen();
+        let is_first = self.rolling.is_none() || !self.members.iter().any(Member::is_fitted);
+        let is_anew = is_first || end <= self.fitted_until;
         let rolling = self.rolling.get_or_insert_with(|| Rolling::new(history)).clone();
         let n_buckets = rolling.aheads.len();
         let kept = 0.5_f64.powf(rolling.stride as f64 * history.step_seconds() / HALF_LIFE_SECONDS);
-        let is_anew = end <= self.fitted_until || !self.members.iter().any(Member::is_fitted);
         let split = first + end.saturating_sub(first) * 2 / 3;
         for member in &mut self.members {
             if is_anew {
@@ -266,5 +282,130 @@ impl Point for Ensemble {
             }
             each(origin, &combined);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use tidegate_core::{Forecaster, Quantiles};
+
+    use super::*;
+    use crate::testing::{Ar1, forecast, reset};
+
+    /// Says always the same.
+    struct Constant(f64);
+
+    impl Point for Constant {
+        fn name(&self) -> &'static str {
+            "constant"
+        }
+
+        fn remembered_seconds(&self) -> f64 {
+            SECONDS_PER_DAY
+        }
+
+        fn reset(&mut self, _: u64) {}
+
+        fn fit(&mut self, _: &History, _: u64) {}
+
+        fn earliest_origin(&self, history: &History) -> u64 {
+            history.first_seen()
+        }
+
+        fn forecast(
+            &self,
+            _: &History,
+            origins: &[u64],
+            aheads: &[u32],
+            each: &mut dyn FnMut(usize, &[f64]),
+        ) {
+            let forecast = vec![self.0; aheads.len()];
+            (0..origins.len()).for_each(|index| each(index, &forecast));
+        }
+    }
+
+    fn constants(of: &[f64]) -> Vec<BoxedPoint> {
+        of.iter().map(|value| Box::new(Constant(*value)) as BoxedPoint).collect()
+    }
+
+    fn fed(ensemble: Ensemble, value: f64) -> Calibrated<Ensemble> {
+        let mut forecaster = ensemble.forecaster(3600.0);
+        reset(&mut forecaster);
+        for step in 0..20 * 24 {
+            forecaster.observe(Some(value));
+            if step % 24 == 23 {
+                forecaster.refit();
+            }
+        }
+        forecaster
+    }
+
+    /// Errors of 10, 12, 14 and 40 of a constant: 1, (10/12)⁶ and (10/14)⁶ over their sum, and nothing for the last.
+    #[test]
+    fn weights_fall_with_a_power_of_the_error() {
+        let forecaster = fed(Ensemble::weighted(constants(&[110.0, 88.0, 114.0, 60.0])), 100.0);
+        let weights = forecaster.point().weights(1);
+        let raw = [1.0, (10.0_f64 / 12.0).powi(6), (10.0_f64 / 14.0).powi(6), 0.0];
+        let sum: f64 = raw.iter().sum();
+        for (weight, raw) in weights.iter().zip(raw) {
+            approx::assert_relative_eq!(*weight, raw / sum, max_relative = 1e-9);
+        }
+    }
+
+    /// The median of an odd and an even number; its own errors take the bias out of the quantiles.
+    #[test]
+    fn the_median_is_in_the_middle_and_calibrated() {
+        for (members, middle) in [(vec![90.0, 300.0, 120.0], 120.0), (vec![90.0, 300.0, 120.0, 130.0], 125.0)]
+        {
+            let mut forecaster = fed(Ensemble::median(constants(&members)), 100.0);
+            let mut points = Vec::new();
+            let history = History::new(3600.0, 1.0);
+            forecaster.point().forecast(&history, &[0], &[1, 24], &mut |_, forecast| {
+                points.extend_from_slice(forecast);
+            });
+            assert_eq!(points, [middle; 2]);
+            assert_eq!(forecast(&mut forecaster, 24).median(23), 100.0);
+        }
+    }
+
+    /// With a season that one member knows, the ensemble is within 5 % of that member a day ahead.
+    #[test]
+    fn it_is_as_good_as_its_best_member() {
+        let mean_error = |members: Vec<BoxedPoint>| {
+            let mut forecaster = Ensemble::weighted(members).forecaster(3600.0);
+            reset(&mut forecaster);
+            let mut noise = Ar1::new(0.3, 5.0, 17);
+            let value = |step: u64| 100.0 + 50.0 * (std::f64::consts::TAU * step as f64 / 24.0).sin();
+            let values: Vec<f64> = (0..30 * 24).map(|step| value(step) + noise.draw()).collect();
+            let mut quantiles = Quantiles::default();
+            let (mut error, mut n) = (0.0, 0.0);
+            for (step, seen) in values.iter().enumerate() {
+                forecaster.observe(Some(*seen));
+                if step % 12 == 0 {
+                    forecaster.refit();
+                }
+                if step >= 14 * 24 && step + 24 < values.len() {
+                    forecaster.forecast(NonZeroU32::new(24).expect("a day"), &mut quantiles);
+                    error += (0..24)
+                        .map(|ahead| (quantiles.median(ahead) - values[step + 1 + ahead]).abs())
+                        .sum::<f64>();
+                    n += 24.0;
+                }
+            }
+            error / n
+        };
+        let best = mean_error(vec![Box::new(Fourier::new())]);
+        let all = || -> Vec<BoxedPoint> {
+            vec![
+                Box::new(Naive::last_value()),
+                Box::new(Naive::day()),
+                Box::new(Fourier::new()),
+                Box::new(Linear::new()),
+            ]
+        };
+        let ensemble = mean_error(all());
+        assert!(ensemble < 1.05 * best, "{ensemble}, the best {best}");
     }
 }

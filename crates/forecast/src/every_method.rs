@@ -55,9 +55,9 @@ fn coverage(
             }
         }
     }
-    let counted = from + longest as usize..values.len();
     (0..aheads.len())
         .map(|index| {
+            let counted = from + aheads[index] as usize..values.len();
             let inside = counted.clone().filter(|step| {
                 let (low, high) = intervals[*step][index];
                 (low..=high).contains(&values[*step])
@@ -94,7 +94,7 @@ fn series(kind: &str, n: u64) -> Vec<f64> {
 }
 
 /// Forty-five days of hours, of which the last thirty-one count. Misses of neighbouring origins go together: with some
-/// sixty independent ones, ± 0.08 is two standard errors.
+/// sixty independent ones, ± 0.1 is two and a half standard errors.
 #[test]
 fn ninety_percent_intervals_cover_ninety_percent() {
     for kind in ["ar1", "seasonal", "heavy", "counts"] {
@@ -102,24 +102,28 @@ fn ninety_percent_intervals_cover_ninety_percent() {
         for (name, mut forecaster) in methods(HOUR) {
             let shares = coverage(&mut *forecaster, 12, &[1, 6, 24], &values, 14 * 24);
             for (ahead, share) in [1, 6, 24].into_iter().zip(shares) {
-                if !(0.82..=0.98).contains(&share) {println!("{kind}, {name}, {ahead} ahead: {share}");}
+                assert!((0.80..=0.98).contains(&share), "{kind}, {name}, {ahead} ahead: {share}");
             }
         }
     }
 }
 
-/// The level rises by thirty standard deviations of the noise and stays there; from a day later on, over the next five days, the
-/// intervals cover as before.
+/// The level rises by thirty standard deviations of the noise and stays there. Forecasts made from a day later on, over
+/// five days, cover as before. Those are 120 values, and of a day ahead some ten independent ones: one method may be
+/// lower, all together may not.
 #[test]
 fn coverage_is_back_a_day_after_a_level_shift() {
     let values = series("shift", 30 * 24);
     let shift = 15 * 24;
+    let (mut sum, mut n) = (0.0, 0.0);
     for (name, mut forecaster) in methods(HOUR) {
-        let shares = coverage(&mut *forecaster, 2, &[1, 6, 24], &values[..shift + 6 * 24], shift);
+        let shares = coverage(&mut *forecaster, 2, &[1, 6, 24], &values[..shift + 7 * 24], shift + 24);
         for (ahead, share) in [1, 6, 24].into_iter().zip(shares) {
-            println!("{name}, {ahead} ahead: {share}");
+            assert!(share >= 0.8, "{name}, {ahead} ahead: {share}");
+            (sum, n) = (sum + share, n + 1.0);
         }
     }
+    assert!((0.86..=0.97).contains(&(sum / n)), "{}", sum / n);
 }
 
 fn standard_deviation(values: &[f64]) -> f64 {
@@ -137,12 +141,15 @@ fn the_sum_over_a_path_spreads_as_that_of_an_ar1() {
     let gain = |k: u32| (1.0 - phi.powi(k.cast_signed())) / (1.0 - phi);
     let truth = innovation * (1..=n).map(|k| gain(k).powi(2)).sum::<f64>().sqrt();
     for mut forecaster in [
-        Box::new(Linear::forecaster(HOUR)) as Boxed,
-        Box::new(Ensemble::weighted(vec![Box::new(Linear::new()), Box::new(Naive::last_value())]).forecaster(HOUR)),
+        Box::new(Linear::forecaster(900.0)) as Boxed,
+        Box::new(
+            Ensemble::weighted(vec![Box::new(Linear::new()), Box::new(Naive::last_value())])
+                .forecaster(900.0),
+        ),
     ] {
         reset(&mut *forecaster);
         let mut noise = Ar1::new(phi, sigma, 31);
-        for _ in 0..15 * 24 {
+        for _ in 0..15 * 96 {
             forecaster.observe(Some(500.0 + noise.draw()));
         }
         let quantiles = forecast(&mut *forecaster, n);
@@ -162,7 +169,9 @@ fn the_sum_over_a_path_spreads_as_that_of_an_ar1() {
 fn paths_have_the_quantiles_of_the_forecast() {
     for (name, mut forecaster) in methods(HOUR) {
         reset(&mut *forecaster);
-        series("seasonal", 15 * 24).into_iter().for_each(|value| forecaster.observe(Some(value)));
+        for value in series("seasonal", 15 * 24) {
+            forecaster.observe(Some(value));
+        }
         let quantiles = forecast(&mut *forecaster, 24);
         for (n_paths, draws) in [(2000, 1), (5, 400)] {
             // Below, and at or below: where a quantile is cut off at 0, many values are.
@@ -236,7 +245,13 @@ fn before_it_is_fitted_it_says_what_stands_in() {
                 "linear, day and autoregression",
                 "linear, trend, week, day and autoregression",
             ],
-            "fourier" => &["last value", "Fourier, no period: level", "Fourier, day"],
+            "fourier" => &[
+                "last value",
+                "Fourier, no period: level",
+                "Fourier",
+                "Fourier, no period: level",
+                "Fourier, day",
+            ],
             "holt-winters" => &["last value", "Holt, damped", "Holt–Winters, damped"],
             "mstl" => &["last value", "MSTL, day", "MSTL, day and week"],
             "forest" => &["last value", "forest, calendar, yesterday and newest values"],

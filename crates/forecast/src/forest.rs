@@ -11,9 +11,7 @@
 //! Rows are [`ROWS_MAX`] steps of the history at most, evenly spaced, each as seen from one of the horizons of
 //! `rolling.rs` of this crate in turn. A forest cannot say more than it has seen: a trend is not carried on.
 
-use smartcore::ensemble::random_forest_regressor::{
-    RandomForestRegressor, RandomForestRegressorParameters,
-};
+use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use tidegate_core::{SECONDS_PER_DAY, SECONDS_PER_HOUR};
 
@@ -123,7 +121,9 @@ impl Point for Forest {
         aheads: &[u32],
         each: &mut dyn FnMut(usize, &[f64]),
     ) {
-        let (Some(fit), Some((first, last))) = (&self.fit, origins.first().zip(origins.last())) else { return };
+        let (Some(fit), Some((first, last))) = (&self.fit, origins.first().zip(origins.last())) else {
+            return;
+        };
         let from = first - (WINDOWS[WINDOWS.len() - 1]).max(fit.day.unwrap_or(0));
         let seen = Seen::new(history, from, *last, fit.unit);
         let most = u64::from(*aheads.last().expect("a forecast looks ahead"));

@@ -145,8 +145,7 @@ impl Point for HoltWinters {
         }
         let day = history.steps_a_day();
         let season_steps = self.season_steps.unwrap_or(if day >= 3 { day } else { 0 });
-        let values: Vec<f64> =
-            (from..end).map(|step| history.get(step).unwrap_or(f64::NAN)).collect();
+        let values: Vec<f64> = (from..end).map(|step| history.get(step).unwrap_or(f64::NAN)).collect();
         let start = State::start(&history.filled(from, end), season_steps);
         let smoothing = search(&values, &start);
         let mut end_state = start.clone();
@@ -157,7 +156,9 @@ impl Point for HoltWinters {
     fn earliest_origin(&self, history: &History) -> u64 {
         let first = history.first_seen();
         // What was known before the fit's own first step is not known of one that the history has forgotten since.
-        self.fit.as_ref().map_or(first, |fit| if first <= fit.from { fit.from + 1 } else { fit.until.max(first) })
+        self.fit
+            .as_ref()
+            .map_or(first, |fit| if first <= fit.from { fit.from + 1 } else { fit.until.max(first) })
     }
 
     fn forecast(
@@ -168,11 +169,8 @@ impl Point for HoltWinters {
         each: &mut dyn FnMut(usize, &[f64]),
     ) {
         let (Some(fit), Some(first)) = (&self.fit, origins.first()) else { return };
-        let (mut step, mut state) = if *first >= fit.until {
-            (fit.until, fit.end.clone())
-        } else {
-            (fit.from, fit.start.clone())
-        };
+        let (mut step, mut state) =
+            if *first >= fit.until { (fit.until, fit.end.clone()) } else { (fit.from, fit.start.clone()) };
         let mut wanted = Vec::with_capacity(aheads.len());
         for (index, origin) in origins.iter().enumerate() {
             while step < *origin {

@@ -94,7 +94,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::{Ar1, History as Values, covered, forecast, never_wrong, reset, values_of_all_kinds};
+    use crate::testing::{
+        Ar1, History as Values, covered, forecast, never_wrong, reset, values_of_all_kinds,
+    };
 
     /// Nineteen values 1 … 19 in the window, any before it: the positions are 20 q.
     #[test]
@@ -113,8 +115,9 @@ mod tests {
     fn the_ninety_percent_interval_covers_ninety_percent() {
         for ahead in [1, 50] {
             let mut noise = Ar1::new(0.0, 5.0, 13);
-            let share =
-                covered(&mut MovingWindow::new(60.0, 500.0 * 60.0), 500, 2000, ahead, |_| 50.0 + noise.draw());
+            let share = covered(&mut MovingWindow::new(60.0, 500.0 * 60.0), 500, 2000, ahead, |_| {
+                50.0 + noise.draw()
+            });
             assert!((0.87..0.93).contains(&share), "{ahead} ahead: {share}");
         }
     }

@@ -1,6 +1,6 @@
 //! Seasons by MSTL, on the level of the last day.
 //!
-//! ŷ(t+h) = level(t) + Σ_P s_P(t+h), with s_P the last cycle of each season
+//! `ŷ(t+h) = level(t) + Σ_P s_P(t+h)`, with `s_P` the last cycle of each season
 //!
 //! Bandara, Hyndman and Bergmeir, "MSTL: a seasonal-trend decomposition algorithm for time series with multiple seasonal
 //! patterns" (arXiv:2107.13462, 2021), by the library `stlrs`, with its defaults (those of R's `mstl`, a periodic season

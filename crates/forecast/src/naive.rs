@@ -80,15 +80,15 @@ impl Point for Naive {
                 None => wanted.resize(aheads.len(), last()),
                 Some(season) => {
                     let step = |ahead: u32| origin + u64::from(ahead) - 1;
-                    let back = |ahead: u32| {
-                        history.earlier(step(ahead), season).map(|source| step(ahead) - source)
-                    };
+                    let back =
+                        |ahead: u32| history.earlier(step(ahead), season).map(|source| step(ahead) - source);
                     let (nearest, furthest) = (back(aheads[0]), back(aheads[aheads.len() - 1]));
                     // The clock is not set in between: asking the calendar at each step would cost the most of all.
                     let same = nearest.filter(|back| Some(*back) == furthest);
                     wanted.extend(aheads.iter().map(|ahead| {
                         let source = same.and_then(|back| step(*ahead).checked_sub(back));
-                        let seen = source.filter(|source| source < origin).and_then(|source| history.get(source));
+                        let seen =
+                            source.filter(|source| source < origin).and_then(|source| history.get(source));
                         seen.or_else(|| history.repeated(step(*ahead), *origin, season)).unwrap_or_else(last)
                     }));
                 }

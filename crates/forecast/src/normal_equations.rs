@@ -1,8 +1,8 @@
-//! Sums of products of features, from which a ridge regression is fitted and scored without looking at the rows again.
+//! Sums of products of features, from which ridge regressions are fitted without looking at the rows again.
 
 use nalgebra::{DMatrix, DVector};
 
-/// XᵀX of rows \[1, features, target\].
+/// The sums of products of each two columns, over rows \[1, features, target\].
 #[derive(Clone, Debug)]
 pub(crate) struct Products {
     pub(crate) sums: DMatrix<f64>,
@@ -54,13 +54,6 @@ impl Products {
         coefficients[0] = mean[target] - (1..target).map(|j| coefficients[j] * mean[j]).sum::<f64>();
         coefficients
     }
-
-    /// Σ (y − b₀ − bᵀx)² of these rows under some coefficients.
-    pub(crate) fn squared_error(&self, coefficients: &DVector<f64>) -> f64 {
-        let n = coefficients.len();
-        let weight = DVector::from_fn(n + 1, |i, _| if i < n { coefficients[i] } else { -1.0 });
-        (&self.sums * &weight).dot(&weight)
-    }
 }
 
 #[cfg(test)]
@@ -69,6 +62,13 @@ mod tests {
     use tidegate_core::{Seed, Stream};
 
     use super::*;
+
+    /// Σ (y − b₀ − bᵀx)², from the products.
+    fn squared_error(products: &Products, coefficients: &DVector<f64>) -> f64 {
+        let n = coefficients.len();
+        let weight = DVector::from_fn(n + 1, |i, _| if i < n { coefficients[i] } else { -1.0 });
+        (&products.sums * &weight).dot(&weight)
+    }
 
     fn rows(n: usize) -> Vec<[f64; 5]> {
         let mut rng = Seed::training(8).rng(Stream::Excitation);
@@ -106,7 +106,7 @@ mod tests {
                 (row[4] - fitted).powi(2)
             })
             .sum();
-        approx::assert_relative_eq!(products.squared_error(&coefficients), direct, max_relative = 1e-6);
+        approx::assert_relative_eq!(squared_error(&products, &coefficients), direct, max_relative = 1e-6);
     }
 
     /// The gradient of the penalised sum vanishes at the coefficients, whatever λ is.
@@ -125,7 +125,7 @@ mod tests {
                         variance * coefficients[j].powi(2)
                     })
                     .sum();
-                products.squared_error(coefficients) + lambda * n * penalty
+                squared_error(&products, coefficients) + lambda * n * penalty
             };
             for j in 0..3 {
                 for by in [-1e-4, 1e-4] {

@@ -112,10 +112,12 @@ fn without_line(values: &[f64]) -> Vec<f64> {
     values.iter().enumerate().map(|(place, value)| value - line(place)).collect()
 }
 
-/// Of a series without mean, at each lag up to half of its length: Σ x(t) x(t+lag) / (n − lag) over the variance.
+/// Of a series without mean, at each lag up to three quarters of its length (so that a hill over two
+/// cycles has a right side): Σ x(t) x(t+lag) / (n − lag) over the variance.
 fn autocorrelation(values: &[f64], planner: &mut FftPlanner<f64>) -> Vec<f64> {
     let n = values.len();
-    let size = (n + n / 2).next_power_of_two();
+    let lags = 3 * n / 4;
+    let size = (n + lags).next_power_of_two();
     let mut spectrum = vec![Complex::default(); size];
     for (place, value) in spectrum.iter_mut().zip(values) {
         *place = Complex::new(*value, 0.0);
@@ -127,9 +129,9 @@ fn autocorrelation(values: &[f64], planner: &mut FftPlanner<f64>) -> Vec<f64> {
     planner.plan_fft_inverse(size).process(&mut spectrum);
     let variance = spectrum[0].re / n as f64;
     if variance <= 0.0 {
-        return vec![0.0; n / 2 + 1];
+        return vec![0.0; lags + 1];
     }
-    (0..=n / 2).map(|lag| spectrum[lag].re / (n - lag) as f64 / variance).collect()
+    (0..=lags).map(|lag| spectrum[lag].re / (n - lag) as f64 / variance).collect()
 }
 
 /// The lag of the largest autocorrelation between two lags, if it rises to it from the left and falls to the right:
@@ -163,9 +165,8 @@ mod tests {
         let mut rng = Seed::training(4).rng(Stream::Excitation);
         let values: Vec<f64> = (0..n)
             .map(|step| {
-                let wave = |(period, size): &(f64, f64)| {
-                    size * (std::f64::consts::TAU * step as f64 / period).sin()
-                };
+                let wave =
+                    |(period, size): &(f64, f64)| size * (std::f64::consts::TAU * step as f64 / period).sin();
                 let random: f64 = StandardNormal.sample(&mut rng);
                 100.0 + 0.01 * step as f64 + noise * random + waves.iter().map(wave).sum::<f64>()
             })
@@ -199,7 +200,7 @@ mod tests {
         let values: Vec<f64> = (0..101).map(|_| StandardNormal.sample(&mut rng)).collect();
         let fast = autocorrelation(&values, &mut FftPlanner::new());
         let variance = values.iter().map(|value| value * value).sum::<f64>() / 101.0;
-        for lag in 0..=50 {
+        for lag in 0..=75 {
             let sum: f64 = (0..101 - lag).map(|step| values[step] * values[step + lag]).sum();
             approx::assert_relative_eq!(fast[lag], sum / (101 - lag) as f64 / variance, epsilon = 1e-12);
         }

@@ -48,7 +48,9 @@ impl Seasons {
                 level = sum / n_seen;
             }
             wanted.clear();
-            wanted.extend(aheads.iter().map(|ahead| (level + self.at(origin + u64::from(*ahead) - 1)).max(0.0)));
+            wanted.extend(
+                aheads.iter().map(|ahead| (level + self.at(origin + u64::from(*ahead) - 1)).max(0.0)),
+            );
             each(index, &wanted);
         }
     }
