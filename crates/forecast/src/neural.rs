@@ -164,7 +164,9 @@ impl Point for Neural {
         aheads: &[u32],
         each: &mut dyn FnMut(usize, &[f64], &[f64]),
     ) {
-        let (Some(fit), Some((first, last))) = (&self.fit, origins.first().zip(origins.last())) else { return };
+        let (Some(fit), Some((first, last))) = (&self.fit, origins.first().zip(origins.last())) else {
+            return;
+        };
         let coming = u64::from(*aheads.last().expect("a forecast looks ahead"));
         let from = first - fit.layout.lead();
         let features = Features::new(history, fit.layout, fit.unit, from..*last, *first..last + coming);

@@ -61,7 +61,10 @@ pub(crate) struct Guess {
 
 /// One for each horizon, of what [`Point::forecast_with_spread`] gives.
 pub(crate) fn guesses<'a>(points: &'a [f64], spreads: &'a [f64]) -> impl Iterator<Item = Guess> + 'a {
-    points.iter().enumerate().map(|(place, point)| Guess { point: *point, spread: spreads.get(place).copied() })
+    points
+        .iter()
+        .enumerate()
+        .map(|(place, point)| Guess { point: *point, spread: spreads.get(place).copied() })
 }
 
 /// A method that can go to another thread with its controller.

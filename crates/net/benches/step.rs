@@ -83,7 +83,13 @@ fn case(widths: &[usize], batch: usize) -> Case {
     let mut draw = |n: usize| (0..n).map(|_| 2.0 * rng.random::<f32>() - 1.0).collect::<Vec<f32>>();
     let inputs = draw(batch * network.shape().n_inputs());
     let targets = draw(batch * network.shape().n_outputs());
-    Case { target: network.clone(), trainer: Trainer::new(&network, 1e-4).clipped(10.0), network, inputs, targets }
+    Case {
+        target: network.clone(),
+        trainer: Trainer::new(&network, 1e-4).clipped(10.0),
+        network,
+        inputs,
+        targets,
+    }
 }
 
 fn step(case: &mut Case) {

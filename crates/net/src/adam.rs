@@ -19,7 +19,7 @@ use crate::record::{self, Reader, RecordError, Writer};
 /// The optimiser of one network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adam {
-    pub(crate) options: AdamOptions,
+    options: AdamOptions,
     n_steps: u64,
     /// β₁ᵗ and β₂ᵗ.
     powers: [f64; 2],
@@ -159,7 +159,7 @@ mod tests {
         assert!((parameter[0] + 0.1).abs() < 1e-7, "{parameter:?}");
         adam.step(0.1, &[3.0], &mut parameter);
         let truth = -0.1 - 0.1 * (0.39 / 0.19) / (0.009_999_f64 / 0.001_999).sqrt();
-        assert!((f64::from(parameter[0]) - truth).abs() < 1e-7, "{parameter:?} {truth}");
+        assert!((f64::from(parameter[0]) - truth).abs() < 2e-7, "{parameter:?} {truth}");
     }
 
     /// Where gradients are as small as ε it matters: after the first step p = −α g/(|g| + ε).

@@ -38,7 +38,7 @@ pub mod schedule;
 pub mod shape;
 pub mod trainer;
 
-pub use adam::{Adam, clip_norm};
+pub use adam::{Adam, AdamOptions, clip_norm};
 pub use initial::Initial;
 pub use loss::Pointwise;
 pub use network::{Network, Pass};

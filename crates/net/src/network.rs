@@ -190,11 +190,17 @@ mod tests {
             for batch in [1, 3, 64, 2] {
                 let inputs = inputs(batch * widths[0], batch as u64);
                 let outputs = network.forward(&inputs, &mut pass).to_vec();
-                let truth: Vec<f64> =
-                    inputs.chunks(widths[0]).flat_map(|row| slow(network.shape(), &parameters, row)).collect();
+                let truth: Vec<f64> = inputs
+                    .chunks(widths[0])
+                    .flat_map(|row| slow(network.shape(), &parameters, row))
+                    .collect();
                 assert_eq!(outputs.len(), truth.len());
                 for (output, truth) in outputs.iter().zip(truth) {
-                    assert!((f64::from(*output) - truth).abs() < 2e-6, "{}: {output} {truth}", network.shape());
+                    assert!(
+                        (f64::from(*output) - truth).abs() < 2e-6,
+                        "{}: {output} {truth}",
+                        network.shape()
+                    );
                 }
             }
         }
@@ -211,14 +217,20 @@ mod tests {
                 let network = network(widths, hidden, 2);
                 let inputs = inputs(batch * widths[0], 40 + batch as u64);
                 let mut gradient = vec![f32::NAN; network.parameters().len()];
-                let value = network.gradient(&inputs, &mut Pass::default(), &mut gradient, |outputs, by_outputs| {
-                    for (place, (output, by)) in outputs.iter().zip(by_outputs).enumerate() {
-                        *by = slope(f64::from(*output), place) as f32;
-                    }
-                    outputs.iter().enumerate().map(|(place, output)| loss(f64::from(*output), place)).sum()
-                });
+                let value =
+                    network.gradient(&inputs, &mut Pass::default(), &mut gradient, |outputs, by_outputs| {
+                        for (place, (output, by)) in outputs.iter().zip(by_outputs).enumerate() {
+                            *by = slope(f64::from(*output), place) as f32;
+                        }
+                        outputs
+                            .iter()
+                            .enumerate()
+                            .map(|(place, output)| loss(f64::from(*output), place))
+                            .sum()
+                    });
                 let at = |parameters: &[f64]| -> f64 {
-                    let rows = inputs.chunks(widths[0]).flat_map(|row| slow(network.shape(), parameters, row));
+                    let rows =
+                        inputs.chunks(widths[0]).flat_map(|row| slow(network.shape(), parameters, row));
                     rows.enumerate().map(|(place, output)| loss(output, place)).sum()
                 };
                 let mut parameters = doubles(network.parameters());
@@ -232,7 +244,11 @@ mod tests {
                     let slope = (above - at(&parameters)) / (2.0 * step);
                     parameters[index] = before;
                     let error = (f64::from(gradient[index]) - slope).abs();
-                    assert!(error < 1e-5 * f64::from(scale).max(1.0), "{}, {index}: {error}", network.shape());
+                    assert!(
+                        error < 1e-5 * f64::from(scale).max(1.0),
+                        "{}, {index}: {error}",
+                        network.shape()
+                    );
                 }
             }
         }
@@ -240,7 +256,8 @@ mod tests {
 
     #[test]
     fn a_pass_that_was_used_before_changes_nothing() {
-        let (small, large) = (network(&[2, 3, 1], Activation::Relu, 3), network(&[4, 50, 50, 2], Activation::Tanh, 4));
+        let (small, large) =
+            (network(&[2, 3, 1], Activation::Relu, 3), network(&[4, 50, 50, 2], Activation::Tanh, 4));
         let mut used = Pass::default();
         for (network, batch) in [(&large, 64), (&small, 2), (&large, 8), (&small, 1)] {
             let inputs = inputs(batch * network.shape().n_inputs(), 5);

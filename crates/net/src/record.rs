@@ -177,13 +177,13 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8], wanted: Kind) -> Result<Self, RecordError> {
         let rest = bytes.strip_prefix(MAGIC).ok_or(RecordError::NoRecord)?;
-        let (version, rest) = rest.split_first_chunk().ok_or(RecordError::Length)?;
+        let (version, rest) = rest.split_first_chunk::<4>().ok_or(RecordError::Length)?;
         let version = u32::from_le_bytes(*version);
         if version != VERSION {
             return Err(RecordError::Version(version));
         }
-        let (kind, rest) = rest.split_first_chunk().ok_or(RecordError::Length)?;
-        let (rest, checksum) = rest.split_last_chunk().ok_or(RecordError::Length)?;
+        let (kind, rest) = rest.split_first_chunk::<4>().ok_or(RecordError::Length)?;
+        let (rest, checksum) = rest.split_last_chunk::<8>().ok_or(RecordError::Length)?;
         if fnv(&bytes[..bytes.len() - checksum.len()]) != u64::from_le_bytes(*checksum) {
             return Err(RecordError::Checksum);
         }
@@ -197,7 +197,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn u64(&mut self) -> Result<u64, RecordError> {
-        let (number, rest) = self.rest.split_first_chunk().ok_or(RecordError::Length)?;
+        let (number, rest) = self.rest.split_first_chunk::<8>().ok_or(RecordError::Length)?;
         self.rest = rest;
         Ok(u64::from_le_bytes(*number))
     }
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn floats(&mut self, n: usize) -> Result<Vec<f32>, RecordError> {
         let (numbers, rest) = self.rest.split_at_checked(4 * n).ok_or(RecordError::Length)?;
         self.rest = rest;
-        let (numbers, _) = numbers.as_chunks();
+        let (numbers, _) = numbers.as_chunks::<4>();
         Ok(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
     }
 
@@ -215,9 +215,9 @@ impl<'a> Reader<'a> {
 }
 
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -293,6 +293,9 @@ mod tests {
             &record(&[1, 2, 3, 0]),
             &expect!["the record has an impossible shape: `widths[1]` must be at least 1, but is 0"],
         );
-        check(&record(&[1, 2, 1 << 14, 1 << 13]), &expect!["the record is cut off, or goes on behind its end"]);
+        check(
+            &record(&[1, 2, 1 << 14, 1 << 13]),
+            &expect!["the record is cut off, or goes on behind its end"],
+        );
     }
 }

@@ -19,7 +19,9 @@ impl Activation {
         match self {
             Self::Identity => {}
             // Written so that NaN stays NaN: `max` would hide it.
-            Self::Relu => values.iter_mut().for_each(|value| *value = if *value < 0.0 { 0.0 } else { *value }),
+            Self::Relu => {
+                values.iter_mut().for_each(|value| *value = if *value < 0.0 { 0.0 } else { *value })
+            }
             Self::Tanh => values.iter_mut().for_each(|value| *value = value.tanh()),
         }
     }
@@ -169,7 +171,8 @@ mod tests {
     fn check(widths: &[usize], expected: &Expect) {
         let said = match Shape::new(widths, Activation::Relu) {
             Ok(shape) => {
-                let layers: Vec<_> = shape.layers().map(|it| (it.weights, it.biases, it.activation)).collect();
+                let layers: Vec<_> =
+                    shape.layers().map(|it| (it.weights, it.biases, it.activation)).collect();
                 format!("{shape}, {} parameters: {layers:?}", shape.n_parameters())
             }
             Err(error) => error.to_string(),

@@ -1,6 +1,6 @@
 //! One training step after the other.
 
-use crate::adam::{Adam, AdamOptions, clip_norm};
+use crate::adam::{Adam, clip_norm};
 use crate::network::{Network, Pass};
 use crate::schedule::Schedule;
 
@@ -40,16 +40,6 @@ impl Trainer {
     /// Gradients are clipped to this norm, of all parameters together.
     pub fn clipped(mut self, norm_most: f64) -> Self {
         self.norm_most = Some(norm_most);
-        self
-    }
-
-    /// Other options for Adam.
-    ///
-    /// # Panics
-    /// As [`Adam::with`].
-    pub fn options(mut self, options: AdamOptions) -> Self {
-        // Checked where they are checked.
-        self.adam.options = Adam::with(0, options).options;
         self
     }
 
@@ -105,7 +95,8 @@ mod tests {
         for _ in 0..n_steps {
             let inputs: Vec<f32> = (0..64).map(|_| 2.0 * rng.random::<f32>() - 1.0).collect();
             let targets: Vec<f32> = inputs.iter().map(|x| (3.0 * x).sin()).collect();
-            let step = trainer.step(network, &inputs, |outputs, by| Pointwise::Squared.mean(outputs, &targets, by));
+            let step =
+                trainer.step(network, &inputs, |outputs, by| Pointwise::Squared.mean(outputs, &targets, by));
             loss = step.expect("a finite loss");
         }
         loss
@@ -156,7 +147,10 @@ mod tests {
             head.quantiles(&mut quantiles);
             for (quantile, level) in quantiles.iter().zip(levels) {
                 let truth = (2.0 * level - 1.0) * (1.0 + f64::from(x));
-                assert!((f64::from(*quantile) - truth).abs() < 0.06, "{level} at {x}: {quantile}, not {truth}");
+                assert!(
+                    (f64::from(*quantile) - truth).abs() < 0.06,
+                    "{level} at {x}: {quantile}, not {truth}"
+                );
             }
         }
     }

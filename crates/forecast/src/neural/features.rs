@@ -73,12 +73,7 @@ impl Layout {
         let day = history.steps_a_day() as u64;
         let has_shape = day >= 4;
         let days = if has_shape { n_steps / day } else { 0 };
-        Self {
-            day,
-            n_days: (days / 2).min(DAYS_MAX),
-            with_week: days >= 16,
-            around: (day / 96).min(8),
-        }
+        Self { day, n_days: (days / 2).min(DAYS_MAX), with_week: days >= 16, around: (day / 96).min(8) }
     }
 
     pub(super) fn has_week(&self) -> bool {
@@ -160,7 +155,9 @@ impl Features {
             into.extend(WINDOWS.map(|window| self.mean(origin - day, window)));
             let newest = self.before(step, origin, day);
             into.push(self.mean(newest + 1, 1));
-            into.extend((0..n_days).map(|earlier| self.mean_around(self.back(newest, earlier * day), origin)));
+            into.extend(
+                (0..n_days).map(|earlier| self.mean_around(self.back(newest, earlier * day), origin)),
+            );
         }
         if with_week {
             into.push(self.mean_around(self.before(step, origin, 7 * day), origin));

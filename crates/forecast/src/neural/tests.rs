@@ -105,16 +105,21 @@ fn features_are_what_they_are_called() {
     let unit = Unit::of((0..22 * DAY).filter_map(|step| history.get(step)));
     let number = |step: u64| unit.number(history.get(step).expect("it was seen"));
     let mean = |from: u64, to: u64| (from..to).map(number).sum::<f64>() / (to - from) as f64;
-    for (n_steps, n_days, has_week) in [(DAY, 0, false), (3 * DAY, 1, false), (6 * DAY, 2, false), (18 * DAY, 2, true)] {
+    for (n_steps, n_days, has_week) in
+        [(DAY, 0, false), (3 * DAY, 1, false), (6 * DAY, 2, false), (18 * DAY, 2, true)]
+    {
         let layout = Layout::of(&history, n_steps);
         assert_eq!((layout.n_days, layout.has_week()), (n_days, has_week));
         let features = Features::new(&history, layout, unit, 0..21 * DAY, 10 * DAY..22 * DAY);
-        for (origin, ahead) in [(11 * DAY + 3, 1), (12 * DAY, 100), (12 * DAY + 70, 144), (13 * DAY, 8 * 144 + 5)] {
+        for (origin, ahead) in
+            [(11 * DAY + 3, 1), (12 * DAY, 100), (12 * DAY + 70, 144), (13 * DAY, 8 * 144 + 5)]
+        {
             let mut row = Vec::new();
             features.row(origin, ahead, &mut row);
             assert_eq!(row.len(), layout.n_features());
             let step = origin + u64::from(ahead) - 1;
-            let known = |season: u64| (1..).map(|n| step - n * season).find(|step| *step < origin).expect("one is");
+            let known =
+                |season: u64| (1..).map(|n| step - n * season).find(|step| *step < origin).expect("one is");
             let time = std::f64::consts::TAU * ((step % DAY) as f64 + 0.5) / DAY as f64;
             let weekend = f64::from(u8::from(step / DAY % 7 >= 5));
             let mut truth: Vec<f64> =
@@ -125,7 +130,8 @@ fn features_are_what_they_are_called() {
             if n_days > 0 {
                 truth.extend([1, 4, 16, 64].map(|window| mean(origin - DAY - window, origin - DAY)));
                 truth.push(number(known(DAY)));
-                let around = |step: u64| if step + 1 < origin { mean(step - 1, step + 2) } else { number(step) };
+                let around =
+                    |step: u64| if step + 1 < origin { mean(step - 1, step + 2) } else { number(step) };
                 truth.extend((0..n_days).map(|day| around(known(DAY) - day * DAY)));
                 if has_week {
                     truth.push(around(known(7 * DAY)));
