@@ -1,19 +1,111 @@
-//! The loops that take the time. The only file that knows a library of matrix products.
+//! The loops that take the time. The only file that knows the library of vector instructions.
 //!
-//! Matrices are slices, row after row; a batch has a row for each of its examples. `matrixmultiply` (behind `nalgebra`)
-//! and `pulp` choose instructions when they run; sums have a fixed order, and no product is fused into a sum outside
-//! of `matrixmultiply`, so that only the class of processor can tell.
+//! Matrices are slices, row after row; a batch has a row for each of its examples. `pulp` chooses vectors of eight (AVX2
+//! and FMA) where the processor has them. Every sum has a fixed order, so that only the class of processor can change a bit.
+//!
+//! The matrix product is the usual one (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM
+//! TOMS 34, 2008, in one block, as these matrices fit the second-level cache): both factors are copied into panels as the inner loop reads them,
+//! and a tile of [`TILE_ROWS`] × [`TILE_VECTORS`] vectors of the product stays in registers meanwhile.
 
-use nalgebra::{DMatrixView, DMatrixViewMut, Dyn};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
-type Transposed<'a> = nalgebra::MatrixView<'a, f32, Dyn, Dyn, Dyn, Dyn>;
+/// Room for the panels of a product, kept between products.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Panels {
+    left: Vec<f32>,
+    right: Vec<f32>,
+}
+
+/// A matrix in a slice: element (i, k) is at i · `by_row` + k · `by_column`.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    values: &'a [f32],
+    by_row: usize,
+    by_column: usize,
+}
+
+/// Rows of a tile of the product: with two vectors each, as many as sixteen registers hold beside the factors.
+const TILE_ROWS: usize = 6;
+
+/// Vectors in a row of a tile.
+const TILE_VECTORS: usize = 2;
+
+/// product += left · right.
+///
+/// # Shapes
+/// left: rows × depth, right: depth × columns, product: rows × columns, row after row.
+struct Product<'a> {
+    left: View<'a>,
+    right: View<'a>,
+    depth: usize,
+    columns: usize,
+    product: &'a mut [f32],
+    panels: &'a mut Panels,
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { left, right, depth, columns, product, panels } = self;
+        let width = TILE_VECTORS * size_of::<S::f32s>() / size_of::<f32>();
+        let rows = product.len() / columns;
+        // Rows and columns beyond the last are 0.
+        panels.left.clear();
+        panels.left.resize(rows.div_ceil(TILE_ROWS) * TILE_ROWS * depth, 0.0);
+        for (tile, panel) in panels.left.chunks_exact_mut(TILE_ROWS * depth).enumerate() {
+            for row in 0..TILE_ROWS.min(rows - tile * TILE_ROWS) {
+                let from = &left.values[(tile * TILE_ROWS + row) * left.by_row..];
+                let to = panel.iter_mut().skip(row).step_by(TILE_ROWS);
+                to.zip(from.iter().step_by(left.by_column)).for_each(|(to, from)| *to = *from);
+            }
+        }
+        for first in (0..columns).step_by(width) {
+            let n = width.min(columns - first);
+            panels.right.clear();
+            panels.right.resize(width * depth, 0.0);
+            if right.by_column == 1 {
+                for (k, row) in panels.right.chunks_exact_mut(width).enumerate() {
+                    row[..n].copy_from_slice(&right.values[k * right.by_row + first..][..n]);
+                }
+            } else {
+                for column in 0..n {
+                    let from = &right.values[(first + column) * right.by_column..];
+                    let to = panels.right.iter_mut().skip(column).step_by(width);
+                    to.zip(from.iter().step_by(right.by_row)).for_each(|(to, from)| *to = *from);
+                }
+            }
+            let (vectors, _) = S::as_simd_f32s(&panels.right);
+            let (vectors, _) = vectors.as_chunks::<TILE_VECTORS>();
+            for (tile, panel) in panels.left.chunks_exact(TILE_ROWS * depth).enumerate() {
+                let mut sums = [[simd.splat_f32s(0.0); TILE_VECTORS]; TILE_ROWS];
+                let (factors, _) = panel.as_chunks::<TILE_ROWS>();
+                for (factors, vectors) in factors.iter().zip(vectors) {
+                    for (sums, factor) in sums.iter_mut().zip(factors) {
+                        let factor = simd.splat_f32s(*factor);
+                        for (sum, vector) in sums.iter_mut().zip(vectors) {
+                            *sum = simd.mul_add_f32s(factor, *vector, *sum);
+                        }
+                    }
+                }
+                let rows = product[tile * TILE_ROWS * columns..].chunks_mut(columns);
+                for (row, sums) in rows.zip(&sums) {
+                    let sums: &[f32] = pulp::bytemuck::cast_slice(sums);
+                    for (to, sum) in row[first..first + n].iter_mut().zip(sums) {
+                        *to += sum;
+                    }
+                }
+            }
+        }
+    }
+}
 
 /// sums = inputs · weights + biases, for each row of the batch.
 ///
 /// # Shapes
 /// inputs: batch × n, weights: n × m, biases: m, sums: batch × m.
-pub(crate) fn affine(inputs: &[f32], weights: &[f32], biases: &[f32], sums: &mut [f32]) {
+pub(crate) fn affine(inputs: &[f32], weights: &[f32], biases: &[f32], sums: &mut [f32], panels: &mut Panels) {
     let m = biases.len();
     let (batch, n) = (sums.len() / m, weights.len() / m);
     for row in sums.chunks_exact_mut(m) {
@@ -28,20 +120,22 @@ pub(crate) fn affine(inputs: &[f32], weights: &[f32], biases: &[f32], sums: &mut
     if m <= NARROW {
         return narrow_affine(inputs, weights, n, sums);
     }
-    // `nalgebra` stores columns: our rows are its columns, and products are the other way round.
-    DMatrixViewMut::from_slice(sums, m, batch).gemm(
-        1.0,
-        &DMatrixView::from_slice(weights, m, n),
-        &DMatrixView::from_slice(inputs, n, batch),
-        1.0,
-    );
+    let left = View { values: inputs, by_row: n, by_column: 1 };
+    let right = View { values: weights, by_row: m, by_column: 1 };
+    Arch::new().dispatch(Product { left, right, depth: n, columns: m, product: sums, panels });
 }
 
 /// by_weights = inputsᵀ · deltas.
 ///
 /// # Shapes
 /// inputs: batch × n, deltas: batch × m, by_weights: n × m.
-pub(crate) fn by_weights(inputs: &[f32], deltas: &[f32], n: usize, by_weights: &mut [f32]) {
+pub(crate) fn by_weights(
+    inputs: &[f32],
+    deltas: &[f32],
+    n: usize,
+    by_weights: &mut [f32],
+    panels: &mut Panels,
+) {
     let m = by_weights.len() / n;
     let batch = inputs.len() / n;
     if n <= NARROW {
@@ -61,32 +155,31 @@ pub(crate) fn by_weights(inputs: &[f32], deltas: &[f32], n: usize, by_weights: &
     if m <= NARROW {
         return narrow_by_weights(inputs, deltas, n, by_weights);
     }
-    let inputs = Transposed::from_slice_with_strides_generic(inputs, Dyn(batch), Dyn(n), Dyn(n), Dyn(1));
-    DMatrixViewMut::from_slice(by_weights, m, n).gemm(
-        1.0,
-        &DMatrixView::from_slice(deltas, m, batch),
-        &inputs,
-        0.0,
-    );
+    by_weights.fill(0.0);
+    let left = View { values: inputs, by_row: 1, by_column: n };
+    let right = View { values: deltas, by_row: m, by_column: 1 };
+    Arch::new().dispatch(Product { left, right, depth: batch, columns: m, product: by_weights, panels });
 }
 
 /// by_inputs = deltas · weightsᵀ.
 ///
 /// # Shapes
 /// deltas: batch × m, weights: n × m, by_inputs: batch × n.
-pub(crate) fn by_inputs(deltas: &[f32], weights: &[f32], m: usize, by_inputs: &mut [f32]) {
+pub(crate) fn by_inputs(
+    deltas: &[f32],
+    weights: &[f32],
+    m: usize,
+    by_inputs: &mut [f32],
+    panels: &mut Panels,
+) {
     let n = weights.len() / m;
-    let batch = deltas.len() / m;
     if m <= NARROW {
         return narrow_by_inputs(deltas, weights, m, by_inputs);
     }
-    let weights = Transposed::from_slice_with_strides_generic(weights, Dyn(n), Dyn(m), Dyn(m), Dyn(1));
-    DMatrixViewMut::from_slice(by_inputs, n, batch).gemm(
-        1.0,
-        &weights,
-        &DMatrixView::from_slice(deltas, m, batch),
-        0.0,
-    );
+    by_inputs.fill(0.0);
+    let left = View { values: deltas, by_row: m, by_column: 1 };
+    let right = View { values: weights, by_row: 1, by_column: m };
+    Arch::new().dispatch(Product { left, right, depth: m, columns: n, product: by_inputs, panels });
 }
 
 /// by_biases = sum of the rows of `deltas`.
@@ -100,7 +193,7 @@ pub(crate) fn by_biases(deltas: &[f32], by_biases: &mut [f32]) {
 }
 
 /// Matrices that are no wider have loops of their own: for few rows packing the weights costs more than reading them so
-/// often, and for few columns a library's blocks are mostly empty (`nalgebra` has no fast way for them either).
+/// often, and for few columns the tiles of a product are mostly empty.
 const NARROW: usize = 5;
 
 /// Inputs that are taken together where there are few outputs.

@@ -21,6 +21,7 @@ pub struct Pass {
     activations: Vec<Vec<f32>>,
     /// Gradient by the sums of the present layer, and by those of the one before.
     deltas: [Vec<f32>; 2],
+    panels: kernels::Panels,
 }
 
 impl Network {
@@ -75,7 +76,13 @@ impl Network {
             let inputs = before.last().map_or(inputs, Vec::as_slice);
             let outputs = &mut rest[0];
             outputs.resize(batch * layer.n_outputs, 0.0);
-            kernels::affine(inputs, &self.parameters[layer.weights], &self.parameters[layer.biases], outputs);
+            kernels::affine(
+                inputs,
+                &self.parameters[layer.weights],
+                &self.parameters[layer.biases],
+                outputs,
+                &mut pass.panels,
+            );
             layer.activation.apply(outputs);
         }
         pass.outputs()
@@ -101,7 +108,7 @@ impl Network {
     ) -> f64 {
         assert_eq!(gradient.len(), self.parameters.len(), "a gradient of {} has as many numbers", self.shape);
         self.forward(inputs, pass);
-        let Pass { activations, deltas: [deltas, deltas_before] } = pass;
+        let Pass { activations, deltas: [deltas, deltas_before], panels } = pass;
         let outputs = activations.last().expect("a shape has a layer");
         deltas.clear();
         deltas.resize(outputs.len(), 0.0);
@@ -109,12 +116,12 @@ impl Network {
         for (index, layer) in self.shape.layers().enumerate().rev() {
             let inputs = if index == 0 { inputs } else { &activations[index - 1] };
             layer.activation.carry_back(&activations[index], deltas);
-            kernels::by_weights(inputs, deltas, layer.n_inputs, &mut gradient[layer.weights.clone()]);
+            kernels::by_weights(inputs, deltas, layer.n_inputs, &mut gradient[layer.weights.clone()], panels);
             kernels::by_biases(deltas, &mut gradient[layer.biases]);
             if index > 0 {
                 deltas_before.resize(inputs.len(), 0.0);
                 let weights = &self.parameters[layer.weights];
-                kernels::by_inputs(deltas, weights, layer.n_outputs, deltas_before);
+                kernels::by_inputs(deltas, weights, layer.n_outputs, deltas_before, panels);
                 std::mem::swap(deltas, deltas_before);
             }
         }

@@ -63,6 +63,6 @@ mod tests {
         check(linear, [1.0, 0.8, 0.6, 0.4, 0.2, 0.2]);
         let eighth = 0.4 * std::f64::consts::FRAC_1_SQRT_2;
         check(cosine, [1.0, 0.6 + eighth, 0.6, 0.6 - eighth, 0.2, 0.2]);
-        assert_eq!(Schedule::Linear { from: 1.0, to: 0.2, steps: 0 }.at(0), 0.2);
+        check(Schedule::Linear { from: 1.0, to: 0.2, steps: 0 }, [0.2; 6]);
     }
 }
