@@ -257,7 +257,6 @@ fn before_it_is_fitted_it_says_what_stands_in() {
             "forest" => &["last value", "forest, calendar, yesterday and newest values"],
             "neural" => &[
                 "last value",
-                "neural, calendar and newest values",
                 "neural, calendar, days before and newest values",
                 "neural, calendar, week, days and newest values",
             ],

@@ -1,10 +1,11 @@
 //! A small network from what was seen to the quantiles of each coming step.
 //!
-//! q(t+h) = g⁻¹(net(calendar(t+h), g(y) some days before t+h, g of newest values before t, h)), g(y) = ln(1 + y/u)
+//! q(t+h) = g⁻¹(ℓ + net(calendar(t+h), g(y) − ℓ some days before t+h, g(y) − ℓ of the newest values before t, h)), g(y) = ln(1 + y/u)
 //!
 //! | symbol | word |
 //! | --- | --- |
 //! | u | mean of the training part; g is then standardised by mean and deviation of that part |
+//! | ℓ | mean of g(y) over the day before t: after a change of level has lasted a day, forecasts have moved by as much without a new fit |
 //! | net | two hidden layers of [`HIDDEN`] with ReLU; out come the quantiles at [`Quantiles::LEVELS`], which cannot cross |
 //! | h | horizon, an input: one network for all of them, each forecast directly and not from other forecasts |
 //!
@@ -184,9 +185,10 @@ impl Point for Neural {
             head.quantiles(&mut answers);
             medians.clear();
             spreads.clear();
+            let level = features.level(*origin);
             for levels in answers.chunks_exact(Quantiles::LEVELS.len()) {
                 let [low, median, high] =
-                    SPREAD.map(|level| fit.unit.value(f64::from(levels[level])).clamp(0.0, fit.most));
+                    SPREAD.map(|index| fit.unit.value(level + f64::from(levels[index])).clamp(0.0, fit.most));
                 medians.push(median);
                 spreads.push(high - low);
             }
@@ -212,7 +214,10 @@ impl Neural {
         let unit = Unit::of((first..cut).filter_map(|step| history.get(step)));
         let most = 2.0 * (first..end).filter_map(|step| history.get(step)).fold(0.0, f64::max);
         let features = Features::new(history, layout, unit, first..end, rows_from..end);
-        let target = |step: u64| history.get(step).map_or(f32::NAN, |value| unit.number(value) as f32);
+        let target = |step: u64, ahead: u32| {
+            let level = features.level(step + 1 - u64::from(ahead));
+            history.get(step).map_or(f32::NAN, |value| (unit.number(value) - level) as f32)
+        };
         let horizons = Rolling::new(history).aheads;
         let longest = |step: u64, from: u64, ahead: u32| u64::from(ahead).min(step - from + 1) as u32;
         let row = |step: u64, ahead: u32, rows: &mut Vec<f32>| {
@@ -227,8 +232,9 @@ impl Neural {
 
         let (mut held_inputs, mut held_targets) = (Vec::new(), Vec::new());
         for (step, ahead) in thinned(&held_back, HELD_BACK_ROWS).zip(horizons.iter().cycle()) {
-            row(step, longest(step, cut, *ahead), &mut held_inputs);
-            held_targets.push(target(step));
+            let ahead = longest(step, cut, *ahead);
+            row(step, ahead, &mut held_inputs);
+            held_targets.push(target(step, ahead));
         }
         standardise(&standard, &mut held_inputs);
 
@@ -249,8 +255,9 @@ impl Neural {
             for _ in 0..BATCH {
                 let step = rows[rng.random_range(0..rows.len())];
                 let ahead = horizons[rng.random_range(0..horizons.len())];
-                row(step, longest(step, rows_from, ahead), &mut inputs);
-                targets.push(target(step));
+                let ahead = longest(step, rows_from, ahead);
+                row(step, ahead, &mut inputs);
+                targets.push(target(step, ahead));
             }
             standardise(&standard, &mut inputs);
             let stepped = trainer.step(&mut network, &inputs, |outputs, by| head.mean(outputs, &targets, by));

@@ -16,7 +16,7 @@ use rand::RngExt;
 use tidegate_core::{Seed, Stream};
 use tidegate_net::{Activation, Initial, Network, Pass, Pointwise, Shape, Trainer};
 
-const REPEATS: usize = 40;
+const REPEATS: usize = 1000;
 
 /// Three layers with ReLU between them.
 #[derive(Module, Debug)]
@@ -103,14 +103,14 @@ fn main() {
             assert!((ours - theirs).abs() < 1e-3, "{shape}: {ours}, burn {theirs}");
         }
 
-        let ours = fastest(20, || our_step(&mut network));
-        let theirs = fastest(20, || their_step(&mut mlp));
+        let ours = fastest(1, || our_step(&mut network));
+        let theirs = fastest(1, || their_step(&mut mlp));
         let row = &inputs[..widths[0]];
-        let our_row = fastest(500, || {
+        let our_row = fastest(50, || {
             black_box(network.forward(black_box(row), &mut pass));
         });
         let valid = mlp.valid();
-        let their_row = fastest(500, || {
+        let their_row = fastest(50, || {
             black_box(valid.forward(of(black_box(row), widths[0], &device)).into_data());
         });
         println!(

@@ -19,7 +19,7 @@ use rand::RngExt;
 use tidegate_core::{Seed, Stream};
 use tidegate_net::{Activation, Initial, Network, Pass, Pointwise, Shape, Trainer};
 
-const REPEATS: usize = 60;
+const REPEATS: usize = 1000;
 
 /// The fastest of the repeats, in seconds a call.
 fn fastest(n_calls: u32, mut call: impl FnMut()) -> f64 {
@@ -61,7 +61,7 @@ fn peak() -> f64 {
     let arch = Arch::new();
     let mut flops = 0.0;
     let seconds = fastest(1, || {
-        let (counted, sum) = arch.dispatch(Peak { n: 100_000 });
+        let (counted, sum) = arch.dispatch(Peak { n: 10_000 });
         black_box(sum);
         flops = counted;
     });
@@ -116,13 +116,13 @@ fn measure(criterion: &mut Criterion) {
     ] {
         let mut case = case(widths, batch);
         let shape = case.network.shape().clone();
-        let seconds = fastest(20, || step(&mut case));
+        let seconds = fastest(1, || step(&mut case));
         let mut pass = Pass::default();
-        let with_target = fastest(20, || {
+        let with_target = fastest(1, || {
             black_box(case.target.forward(&case.inputs, &mut pass));
             step(&mut case);
         });
-        let row = fastest(500, || {
+        let row = fastest(50, || {
             black_box(case.network.forward(black_box(&case.inputs[..4]), &mut pass));
         });
         let rate = step_flops(&shape, batch) / seconds;

@@ -145,22 +145,32 @@ impl Features {
         Self { layout, from: values.start, sums, calendar_from, calendar }
     }
 
+    /// The level that values are relative to in all forecasts from an origin: the mean of the day before it, or of the
+    /// longest window as long as no day was seen.
+    pub(super) fn level(&self, origin: u64) -> f64 {
+        let longest = WINDOWS[WINDOWS.len() - 1];
+        self.mean(origin, if self.layout.n_days > 0 { self.layout.day } else { longest })
+    }
+
     /// Appends the features of the step `ahead` of an origin; 1 is the origin itself, which is not seen yet.
     pub(super) fn row(&self, origin: u64, ahead: u32, into: &mut Vec<f32>) {
         let Layout { day, n_days, with_week, .. } = self.layout;
+        let level = self.level(origin);
+        let relative = |value: f64| (value - level) as f32;
         let step = origin + u64::from(ahead) - 1;
         into.extend(&self.calendar[(step - self.calendar_from) as usize]);
-        into.extend(WINDOWS.map(|window| self.mean(origin, window)));
+        into.extend(WINDOWS.map(|window| relative(self.mean(origin, window))));
         if n_days > 0 {
-            into.extend(WINDOWS.map(|window| self.mean(origin - day, window)));
+            into.extend(WINDOWS.map(|window| relative(self.mean(origin - day, window))));
             let newest = self.before(step, origin, day);
-            into.push(self.mean(newest + 1, 1));
+            into.push(relative(self.mean(newest + 1, 1)));
             into.extend(
-                (0..n_days).map(|earlier| self.mean_around(self.back(newest, earlier * day), origin)),
+                (0..n_days)
+                    .map(|earlier| relative(self.mean_around(self.back(newest, earlier * day), origin))),
             );
         }
         if with_week {
-            into.push(self.mean_around(self.before(step, origin, 7 * day), origin));
+            into.push(relative(self.mean_around(self.before(step, origin, 7 * day), origin)));
         }
         let days_ahead = f64::from(ahead) / day as f64;
         into.extend([f64::from(ahead).ln() as f32, days_ahead as f32]);
@@ -177,14 +187,14 @@ impl Features {
     }
 
     /// The mean of the values about a step, as far as they are known at the origin.
-    fn mean_around(&self, step: u64, origin: u64) -> f32 {
+    fn mean_around(&self, step: u64, origin: u64) -> f64 {
         let around = self.layout.around.min(origin - 1 - step).min(step - self.from);
         self.mean(step + around + 1, 2 * around + 1)
     }
 
     /// The mean of the `window` values before `end`.
-    fn mean(&self, end: u64, window: u64) -> f32 {
+    fn mean(&self, end: u64, window: u64) -> f64 {
         let end = (end - self.from) as usize;
-        ((self.sums[end] - self.sums[end - window as usize]) / window as f64) as f32
+        (self.sums[end] - self.sums[end - window as usize]) / window as f64
     }
 }

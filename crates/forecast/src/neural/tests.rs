@@ -137,6 +137,8 @@ fn features_are_what_they_are_called() {
                     truth.push(around(known(7 * DAY)));
                 }
             }
+            let level = mean(origin - if n_days > 0 { DAY } else { 64 }, origin);
+            truth[13..].iter_mut().for_each(|value| *value -= level);
             truth.extend([f64::from(ahead).ln(), f64::from(ahead) / DAY as f64]);
             for (place, (feature, truth)) in row.iter().zip(truth).enumerate() {
                 assert!((f64::from(*feature) - truth).abs() < 1e-4, "{place}: {feature}, not {truth}");
@@ -149,9 +151,10 @@ fn features_are_what_they_are_called() {
 fn units_are_undone() {
     for values in [vec![0.0, 3.0, 500.0], vec![0.0; 3], vec![7.0; 2], vec![1e-300, 1e100], vec![]] {
         let unit = Unit::of(values.iter().copied());
+        let rounding = 1e-12 * values.iter().fold(0.0, |most: f64, value| most.max(*value)).max(1.0);
         for value in values {
             let again = unit.value(unit.number(value));
-            assert!((again - value).abs() <= 1e-9 * value.max(1e-290), "{again}, not {value}");
+            assert!((again - value).abs() <= rounding, "{again}, not {value}");
         }
     }
 }
