@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use tidegate_autoscalers::combined::{self, Forecasters};
-use tidegate_autoscalers::{Catalog, NamedController, aws};
+use tidegate_autoscalers::demand::Forecasters;
+use tidegate_autoscalers::{Catalog, NamedController, aws, combined, predictive, scryer};
 use tidegate_forecast::SeasonalNaive;
 
 use crate::cli::Choice;
@@ -40,8 +40,13 @@ fn complete(forecasters: Forecasters) -> Catalog {
     let rules = Catalog::rules();
     rules
         .clone()
-        .with(combined::kind(rules, forecasters))
-        .with(aws::predictive_kind(|needs| Box::new(SeasonalNaive::day(needs.step_seconds))))
+        .with(combined::kind(rules.clone(), forecasters.clone()))
+        .with(aws::predictive_kind(
+            |needs| Box::new(SeasonalNaive::day(needs.step_seconds)),
+            forecasters.history.clone(),
+        ))
+        .with(predictive::kind(forecasters.clone()))
+        .with(scryer::kind(rules, forecasters))
 }
 
 /// The controllers that were asked for, in the order of the report: those of the user's file behind those of the

@@ -14,6 +14,7 @@ use crate::report::number;
 
 pub use tuning::{Change, Course, before_and_after, searches};
 
+pub mod identification;
 mod tuning;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -31,6 +32,9 @@ const PALETTE: [RGBColor; 7] = [
 const GREY: RGBColor = RGBColor(110, 110, 110);
 const PALE: RGBColor = RGBColor(225, 225, 225);
 const FONT: &str = "sans-serif";
+
+/// From one name to the next, in pixels.
+const NAME_HEIGHT: u32 = 17;
 
 /// Points that a line over time is reduced to; finer than a screen shows is only bytes.
 const N_POINTS: usize = 320;
@@ -181,7 +185,8 @@ pub fn over_time(world: &World, lanes: &[Lane]) -> String {
 pub fn cost_against_violations(heading: &str, outcomes: &[Outcome]) -> String {
     /// What a share of 0 is drawn as, in percent: a logarithm needs a floor.
     const FLOOR_PERCENT: f64 = 0.001;
-    let percent = |share: f64| (share * 100.0).max(FLOOR_PERCENT);
+    // The interval of a mean may reach beyond what a share can be.
+    let percent = |share: f64| (share * 100.0).clamp(FLOOR_PERCENT, 100.0);
     let spread = |low: f64, high: f64| {
         // A run that cost nothing has no place on a logarithmic axis, and no need for one.
         let low = low.max(1e-6 * high).max(1e-9);
@@ -205,7 +210,8 @@ pub fn cost_against_violations(heading: &str, outcomes: &[Outcome]) -> String {
     };
     let (x_log, x) = (spread(least, most), level(least, most));
     let (y_log, y) = (spread(cheapest, dearest), level(cheapest, dearest));
-    render(820, 500, |root| {
+    let names = outcomes.len() as u32 * NAME_HEIGHT;
+    render(860, (names + 120).max(500), |root| {
         title(&root, heading)?;
         let area = root.margin(48, 0, 0, 0);
         match (is_log(least, most), is_log(cheapest, dearest)) {
@@ -275,7 +281,7 @@ pub fn cost_against_fleet(heading: &str, sweep: &[FleetCost], others: &[(String,
             .into_iter()
             .map(|(dollars, name, color)| (f64::from(chart.backend_coord(&(to, dollars)).1), name, color))
             .collect();
-        set_apart(&mut places, 17.0, 450.0);
+        set_apart(&mut places, f64::from(NAME_HEIGHT), 450.0);
         let (left, top) = root.get_base_pixel();
         for (y, name, color) in places {
             root.draw_text(&name, &text(14, &dark(color), HPos::Left), (x - left + 8, y as i32 - top - 7))?;
@@ -386,17 +392,32 @@ where
     X::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
     Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
+    let longest = outcomes.iter().map(|outcome| outcome.controller.len()).max().unwrap_or(0) as u32;
     let mut chart = ChartBuilder::on(area)
         .margin_left(12)
-        .margin_right(170)
+        .margin_right(36 + 8 * longest.min(40))
         .x_label_area_size(46)
         .y_label_area_size(62)
         .build_cartesian_2d(x, y)?;
     mesh(&mut chart, "users outside the service level (%)", "total dollars a run", 8, 8)?;
-    let mut labels = Vec::new();
+    // Names stand beside the frame, each with a line to its point: good controllers lie close together.
+    let point = |outcome: &Outcome| (percent(outcome.violating_share), outcome.dollars);
+    let (left, top) = area.get_base_pixel();
+    let mut names = Vec::new();
+    for (index, outcome) in outcomes.iter().enumerate() {
+        let (x, y) = chart.backend_coord(&point(outcome));
+        names.push((f64::from(y - top), ((x - left, y - top), outcome.controller.as_str()), color(index)));
+    }
+    let (columns, rows) = chart.plotting_area().get_pixel_range();
+    set_apart(&mut names, f64::from(NAME_HEIGHT), f64::from(rows.end - top) - 8.0);
+    for (y, (from, name), color) in &names {
+        let (x, y) = (columns.end - left + 18, *y as i32);
+        area.draw(&PathElement::new([*from, (x, y)], color.mix(0.45)))?;
+        area.draw_text(name, &text(14, &dark(*color), HPos::Left), (x + 5, y - 8))?;
+    }
     for (index, outcome) in outcomes.iter().enumerate() {
         let color = color(index);
-        let at = (percent(outcome.violating_share), outcome.dollars);
+        let at = point(outcome);
         if let Some(interval) = outcome.dollars_interval {
             let ends = [(at.0, interval.low), (at.0, interval.high)];
             chart.draw_series(LineSeries::new(ends, color.stroke_width(2)))?;
@@ -406,13 +427,6 @@ where
             chart.draw_series(LineSeries::new(ends, color.stroke_width(2)))?;
         }
         chart.draw_series([Circle::new(at, 5, color.filled())])?;
-        let (left, top) = chart.backend_coord(&at);
-        labels.push((f64::from(top), (left, outcome.controller.clone()), color));
-    }
-    set_apart(&mut labels, 17.0, 450.0);
-    let (left, top) = area.get_base_pixel();
-    for (y, (x, name), color) in labels {
-        area.draw_text(&name, &text(14, &dark(color), HPos::Left), (x - left + 10, y as i32 - top - 16))?;
     }
     Ok(())
 }
@@ -421,7 +435,10 @@ where
 fn tick(value: f64) -> String {
     // Sums of steps carry rounding errors far behind the digits that matter.
     let text = format!("{value:.6}");
-    text.trim_end_matches('0').trim_end_matches('.').replace('-', "−")
+    match text.trim_end_matches('0').trim_end_matches('.') {
+        "-0" => "0".into(),
+        text => text.replace('-', "−"),
+    }
 }
 
 /// Text has thinner strokes than lines, so it is darker.

@@ -14,10 +14,12 @@
 use std::sync::{Arc, OnceLock};
 
 use chrono::TimeDelta;
-use tidegate_autoscalers::combined::{BoxedForecaster, Forecasters};
+use tidegate_autoscalers::demand::{BoxedForecaster, Forecasters};
 use tidegate_core::scenario::Workload;
 use tidegate_core::{Calendar, SECONDS_PER_DAY, Scenario, Seed, Split};
-use tidegate_forecast::{LastValue, SeasonalNaive};
+use tidegate_forecast::{
+    BoxedPoint, Ensemble, Forest, Fourier, HoltWinters, LastValue, Linear, Mstl, SeasonalNaive,
+};
 use tidegate_workload::Demand;
 
 use crate::scenarios::Study;
@@ -30,7 +32,18 @@ pub const HISTORY_DAYS: u64 = 14;
 const HISTORY_FROM: u64 = 1000;
 
 /// As controllers ask for them.
-pub const NAMES: [&str; 3] = ["seasonal_naive_day", "seasonal_naive_week", "last_value"];
+pub const NAMES: [&str; 10] = [
+    "seasonal_naive_day",
+    "seasonal_naive_week",
+    "last_value",
+    "linear",
+    "fourier",
+    "holt_winters",
+    "mstl",
+    "forest",
+    "ensemble",
+    "scryer",
+];
 
 /// Forecasters that know nothing before the run.
 pub fn without_history() -> Forecasters {
@@ -60,8 +73,20 @@ fn make(name: &str, step_seconds: f64) -> BoxedForecaster {
         "seasonal_naive_day" => Box::new(SeasonalNaive::day(step_seconds)),
         "seasonal_naive_week" => Box::new(SeasonalNaive::week(step_seconds)),
         "last_value" => Box::new(LastValue::new(step_seconds)),
+        "linear" => Box::new(Linear::forecaster(step_seconds)),
+        "fourier" => Box::new(Fourier::forecaster(step_seconds)),
+        "holt_winters" => Box::new(HoltWinters::forecaster(step_seconds)),
+        "mstl" => Box::new(Mstl::forecaster(step_seconds)),
+        "forest" => Box::new(Forest::forecaster(step_seconds)),
+        "ensemble" => Box::new(Ensemble::weighted(Ensemble::quick_members()).forecaster(step_seconds)),
+        "scryer" => Box::new(Ensemble::weighted(scryer_members()).forecaster(step_seconds)),
         _ => unreachable!("names are checked when parameters are: {name}"),
     }
+}
+
+/// The two predictors that Netflix had in production.
+fn scryer_members() -> Vec<BoxedPoint> {
+    vec![Box::new(Linear::new()), Box::new(Fourier::new())]
 }
 
 /// Days before a run; their demand is drawn when it is first asked for.
@@ -168,7 +193,28 @@ fn is_recorded(workload: &Workload) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_core::{OperatorFacts, Quantiles};
+
     use super::*;
+
+    /// Every name makes a forecaster that answers, and what controllers have by default is among them.
+    #[test]
+    fn every_name_is_a_forecaster() {
+        let facts: OperatorFacts = crate::scenarios::tests::example().scenario().facts();
+        for name in NAMES {
+            let mut forecaster = make(name, 60.0);
+            forecaster.reset(facts.calendar, Seed::training(0).controller(0));
+            forecaster.observe(Some(10.0));
+            let mut quantiles = Quantiles::default();
+            forecaster.forecast(3.try_into().expect("it is not 0"), &mut quantiles);
+            assert_eq!(quantiles.values.len(), 3, "{name}");
+        }
+        let catalog = crate::controllers::catalog();
+        for kind in ["predictive", "scryer", "reactive_predictive", "aws_predictive"] {
+            let built = catalog.build(kind, &toml::Table::new(), &facts);
+            assert!(built.is_ok(), "{kind}: {}", built.err().expect("it failed"));
+        }
+    }
 
     /// The last step ends where the warm-up begins, and is the users of those ticks in the last training world.
     #[test]

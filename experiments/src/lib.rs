@@ -24,6 +24,7 @@ pub mod explain;
 pub mod figures;
 pub mod fleet;
 pub mod forecasters;
+pub mod identification;
 pub mod manifest;
 pub mod outputs;
 pub mod recorder;

@@ -67,6 +67,12 @@ impl Manifest {
         }
     }
 
+    /// That of an experiment without controllers.
+    pub fn plain(experiment: &str, sweep: &str, seeds: u64) -> Self {
+        let choice = Choice { seeds, ..Choice::default() };
+        Self { sweep: sweep.into(), ..Self::new(experiment, &choice, &[], &[], "") }
+    }
+
     /// As text.
     ///
     /// # Panics

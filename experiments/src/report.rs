@@ -12,6 +12,7 @@ pub struct Report {
 enum Block {
     Heading(usize, String),
     Paragraph(String),
+    Verbatim(String),
     Table(Table),
     Figure { file: String, caption: String, svg: String },
 }
@@ -40,6 +41,11 @@ impl Report {
         self.blocks.push(Block::Paragraph(text.into()));
     }
 
+    /// Adds lines that are set as they are, in a font of one width.
+    pub fn verbatim(&mut self, text: impl Into<String>) {
+        self.blocks.push(Block::Verbatim(text.into()));
+    }
+
     /// Adds a table.
     pub fn table(&mut self, table: Table) {
         self.blocks.push(Block::Table(table));
@@ -65,6 +71,7 @@ impl Report {
             .filter_map(|block| match block {
                 Block::Heading(_, text) => Some(format!("{text}\n{}\n\n", "=".repeat(text.chars().count()))),
                 Block::Paragraph(text) => Some(format!("{}\n", folded(text, 110))),
+                Block::Verbatim(text) => Some(format!("{text}\n\n")),
                 Block::Table(table) => Some(format!("{}\n", table.terminal())),
                 Block::Figure { .. } => None,
             })
@@ -79,6 +86,7 @@ impl Report {
             .map(|block| match block {
                 Block::Heading(level, text) => format!("{} {text}\n", "#".repeat(*level)),
                 Block::Paragraph(text) => format!("{text}\n"),
+                Block::Verbatim(text) => format!("```text\n{text}\n```\n"),
                 Block::Table(table) => table.markdown(),
                 Block::Figure { file, caption, .. } => format!("![{caption}]({file})\n"),
             })
@@ -109,6 +117,7 @@ impl Report {
             .map(|block| match block {
                 Block::Heading(level, text) => format!("<h{level}>{}</h{level}>\n", escape_html(text)),
                 Block::Paragraph(text) => format!("<p>{}</p>\n", escape_html(text)),
+                Block::Verbatim(text) => format!("<pre>{}</pre>\n", escape_html(text)),
                 Block::Table(table) => table.html(),
                 Block::Figure { caption, svg, .. } => {
                     format!("<figure>\n{svg}\n<figcaption>{}</figcaption></figure>\n", escape_html(caption))
@@ -311,6 +320,7 @@ th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #ddd}
 th{border-bottom:2px solid #555}
 th:first-child,td:first-child{text-align:left}
 tbody tr:hover{background:#f3f6f9}
+pre{overflow-x:auto;font-size:.85rem;background:#f6f7f8;padding:.7rem}
 figure{margin:1.5rem 0}
 figure svg{max-width:100%;height:auto}
 figcaption{font-size:.85rem;color:#555}

@@ -75,7 +75,7 @@ impl TunedFile {
         };
         if scenario.hash != study.hash {
             bail!(
-                "{path}: {:?} was tuned with hash {}, but is now {}: run `tune` again",
+                "{path}: {:?} was tuned with hash {}, but is now {}: run `tune` on it again, with --smoke if that is set here",
                 study.name,
                 scenario.hash,
                 study.hash

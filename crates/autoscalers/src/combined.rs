@@ -7,7 +7,7 @@
 //! | symbol | word | unit |
 //! | --- | --- | --- |
 //! | b | `buffer_share` | 1 |
-//! | q | `quantile`, in straight lines between the levels of [`Quantiles::LEVELS`] | 1 |
+//! | q | `quantile`, in straight lines between the levels of [`tidegate_core::Quantiles::LEVELS`] | 1 |
 //! | S | service time, measured as busy slots over throughput | s |
 //! | c | slots of one replica; c ρ / S are the requests a second that one replica is to get | 1 |
 //! | β | margin of square-root staffing for `delay_probability` | 1 |
@@ -22,10 +22,7 @@
 //! is busier than forecast, the reactive rule sees, and a high quantile of a method that knows little of today pays for
 //! the worst day all day long.
 //!
-//! **Demand** is what arrived for the first time in each step of `step_seconds`, as the scrapes say, where the sensor can
-//! tell; else all attempts, and then it is inflated by retries. A step without a scrape is a gap. The forecaster may be
-//! given a history from before the run. It is refitted after steps 1, 2, 3, … further and further apart, at last once an
-//! hour.
+//! What demand is, and how the forecaster learns of it: [`crate::demand`].
 //!
 //! **Dry run** (`mode = "dry_run"`: crane's Preview, AHPA's observer, AWS's `ForecastOnly`): the reactive rule acts, and the
 //! prediction is made, explained and counted. **Fallback**: with nothing forecast yet, or no service time measured, the
@@ -33,42 +30,24 @@
 //! what it would see alone, except that the declared count is that of both.
 
 use std::fmt;
-use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::locate::FieldError;
 use tidegate_core::{
-    Basis, Bounds, Calendar, Controller, ControllerStream, Decision, Forecaster, Needs, Observation,
-    OperatorFacts, Quantiles, Reason, Replicas, SECONDS_PER_HOUR,
+    Basis, Bounds, Controller, ControllerStream, Decision, Needs, Observation, OperatorFacts, Reason,
+    Replicas,
 };
 use toml::Table;
 
 use crate::catalog::{About, BoxedController, Catalog, Kind, Parameter, Search, read_parameters};
+use crate::demand::{
+    Demand, Forecasters, GAP_AFTER, QUANTILE, STEP_SECONDS, at_quantile, check_name, check_quantile,
+    forecaster_row,
+};
 use crate::inner;
 use crate::rule::{ActingPool, Stabiliser, not_negative, positive, remembered, round_up, share, wrong};
 use crate::service_time::ServiceTime;
 use crate::square_root_staffing::{margin, servers};
-
-/// A forecaster ready to run.
-pub type BoxedForecaster = Box<dyn Forecaster + Send>;
-
-/// Where forecasters come from, as this crate may not know any.
-#[derive(Clone)]
-pub struct Forecasters {
-    /// Their names; the first is the default.
-    pub names: &'static [&'static str],
-    /// A forecaster of one of these names, for steps of so many seconds.
-    pub make: Arc<MakeForecaster>,
-    /// Demand a second before the run, step by step, up to the run's start; empty if there is none. Never from what
-    /// is evaluated.
-    pub history: Arc<MakeHistory>,
-}
-
-/// See [`Forecasters::make`].
-pub type MakeForecaster = dyn Fn(&str, f64) -> BoxedForecaster + Send + Sync;
-/// See [`Forecasters::history`].
-pub type MakeHistory = dyn Fn(&Calendar, f64) -> Vec<Option<f64>> + Send + Sync;
 
 /// The kind `reactive_predictive`: `catalog` has the reactive rules that it may stand on.
 pub fn kind(catalog: Catalog, forecasters: Forecasters) -> Kind {
@@ -108,15 +87,9 @@ pub const ABOUT: About = About {
             "{ kind = \"square_root_staffing\" }",
             "The reactive rule: a kind and its parameters.",
         ),
-        Parameter::new(
-            "forecaster",
-            "",
-            "\"seasonal_naive_day\"",
-            "`seasonal_naive_day`, `seasonal_naive_week` or `last_value`.",
-        )
-        .searched(Search::OneOf(&["seasonal_naive_day", "last_value"])),
-        Parameter::new("quantile", "1", "0.5", "Quantile of demand that is staffed for, 0.01 to 0.99.")
-            .searched(Search::Linear { low: 0.25, high: 0.99 }),
+        forecaster_row("\"seasonal_naive_day\"")
+            .searched(Search::OneOf(&["seasonal_naive_day", "last_value"])),
+        QUANTILE,
         Parameter::new("buffer_share", "1", "0.0", "By how much more than that is staffed for.")
             .searched(Search::Linear { low: 0.0, high: 0.5 }),
         Parameter::new(
@@ -138,7 +111,7 @@ pub const ABOUT: About = About {
             "(nominal start-up and one period)",
             "How far ahead demand must be covered.",
         ),
-        Parameter::new("step_seconds", "s", "60.0", "Step of the forecast; rounded up to whole scrapes."),
+        STEP_SECONDS,
         Parameter::new(
             "service_half_life_seconds",
             "s",
@@ -152,7 +125,7 @@ pub const ABOUT: About = About {
             "The predicted count goes no lower than the largest of this time.",
         )
         .searched(Search::Log { low: 30.0, high: 1800.0 }),
-        Parameter::new("stale_seconds", "s", "300.0", "A step without a scrape for this long is a gap."),
+        GAP_AFTER,
     ],
 };
 
@@ -209,12 +182,8 @@ impl Default for Parameters {
 /// The controller.
 pub struct Combined {
     pool: ActingPool,
-    calendar: Calendar,
     reactive: BoxedController,
-    forecaster: BoxedForecaster,
-    history: Vec<Option<f64>>,
-    steps: Steps,
-    quantiles: Quantiles,
+    demand: Demand,
     service_time: ServiceTime,
     stabiliser: Stabiliser,
     staffing: Staffing,
@@ -252,17 +221,8 @@ struct Counts {
 
 fn check(catalog: &Catalog, names: &[&str], parameters: &Parameters) -> Result<(), FieldError> {
     inner::check(catalog, "reactive", &parameters.reactive)?;
-    if !names.contains(&parameters.forecaster.as_str()) {
-        let known: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-        let problem = format!("must be one of {}, but is {:?}", known.join(", "), parameters.forecaster);
-        return Err(wrong("forecaster", problem));
-    }
-    let levels = Quantiles::LEVELS;
-    let (least, most) = (levels[0], levels[levels.len() - 1]);
-    if !(least..=most).contains(&parameters.quantile) {
-        let problem = format!("must be {least} to {most}, but is {}", parameters.quantile);
-        return Err(wrong("quantile", problem));
-    }
+    check_name(names, &parameters.forecaster)?;
+    check_quantile(parameters.quantile)?;
     let delay = parameters.delay_probability;
     if !(delay > 0.0 && delay < 1.0) {
         return Err(wrong("delay_probability", format!("must be above 0 and below 1, but is {delay}")));
@@ -291,22 +251,16 @@ impl Combined {
         let pool = ActingPool::find(parameters.pool.as_deref(), facts)?;
         let reactive = inner::build(catalog, "reactive", &parameters.reactive, facts)?;
         let period = reactive.period_seconds();
-        let scrapes = (parameters.step_seconds / facts.scrape_seconds - 1e-9).ceil().max(1.0);
-        let step_seconds = scrapes * facts.scrape_seconds;
         let lead_seconds = parameters.lead_seconds.unwrap_or(pool.facts(facts).startup_seconds + period);
         let staffing = match parameters.target_utilization {
             Some(utilization) => Staffing::Utilization(utilization),
             None => Staffing::SquareRoot { margin: margin(parameters.delay_probability) },
         };
-        let steps_max = ((lead_seconds + parameters.stale_seconds) / step_seconds) as usize + 4;
+        let (step, stale) = (parameters.step_seconds, parameters.stale_seconds);
         Ok(Self {
             pool,
-            calendar: facts.calendar,
             reactive,
-            forecaster: (forecasters.make)(&parameters.forecaster, step_seconds),
-            history: (forecasters.history)(&facts.calendar, step_seconds),
-            steps: Steps::new(step_seconds, parameters.stale_seconds),
-            quantiles: Quantiles { values: Vec::with_capacity(steps_max) },
+            demand: Demand::new(forecasters, &parameters.forecaster, facts, step, stale, lead_seconds),
             service_time: ServiceTime::new(parameters.service_half_life_seconds, facts),
             stabiliser: Stabiliser::new(parameters.scale_in_window_seconds, period),
             staffing,
@@ -334,21 +288,7 @@ impl Controller for Combined {
         // Another part of the same cipher: what one of the two draws, the other does not see.
         forecasters_chance.0.set_stream(1);
         self.reactive.reset(chance);
-        // The first step of the history begins as long before the run as the history is.
-        let before = self.history.len() as f64 * self.steps.step_seconds;
-        let calendar = Calendar {
-            warm_up_seconds: self.calendar.warm_up_seconds + before.round() as u32,
-            ..self.calendar
-        };
-        self.forecaster.reset(calendar, forecasters_chance);
-        for value in &self.history {
-            self.forecaster.observe(*value);
-        }
-        self.steps.clear();
-        if !self.history.is_empty() {
-            self.forecaster.refit();
-            self.steps.refit_at = self.steps.an_hour();
-        }
+        self.demand.reset(forecasters_chance);
         self.service_time.clear();
         self.stabiliser.clear();
         (self.last, self.counts) = (None, Counts::default());
@@ -356,7 +296,7 @@ impl Controller for Combined {
 
     fn decide(&mut self, observation: &Observation<'_>) -> Decision {
         let mut decision = self.reactive.decide(observation);
-        self.steps.feed(observation, &mut *self.forecaster);
+        self.demand.feed(observation);
         self.service_time.feed(observation);
         self.last = self.predict(observation, &decision);
         self.counts.decisions += 1;
@@ -399,14 +339,14 @@ impl Controller for Combined {
     fn explain(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let Counts { decisions, predicted, raised, raised_replicas } = self.counts;
         match self.last {
-            None => write!(out, "no prediction yet ({})", self.forecaster.method())?,
+            None => write!(out, "no prediction yet ({})", self.demand.method())?,
             Some(Prediction { requests_per_second, replicas }) => write!(
                 out,
                 "quantile {} of the demand of the next {:.0} s is {requests_per_second:.3} requests a second ({}), \
                  for which {replicas} replicas are needed",
                 self.quantile,
                 self.lead_seconds,
-                self.forecaster.method()
+                self.demand.method()
             )?,
         }
         write!(
@@ -421,9 +361,7 @@ impl Controller for Combined {
 impl Combined {
     /// What will be needed; none as long as there is no forecast or no service time.
     fn predict(&mut self, observation: &Observation<'_>, reactive: &Decision) -> Option<Prediction> {
-        let ahead = self.steps.ahead(observation.now_seconds, self.lead_seconds);
-        self.forecaster.forecast(NonZeroU32::new(ahead.end)?, &mut self.quantiles);
-        let window = self.quantiles.values.get(ahead.start as usize..)?;
+        let window = self.demand.forecast(observation.now_seconds, self.lead_seconds)?;
         let demand = window.iter().map(|levels| at_quantile(levels, self.quantile)).reduce(f64::max)?;
         let requests_per_second = demand * (1.0 + self.buffer_share);
         let load = requests_per_second * self.service_time.seconds()?;
@@ -446,92 +384,17 @@ impl Combined {
     }
 }
 
-/// A quantile between the fixed levels, in straight lines.
-fn at_quantile(levels: &[f64; Quantiles::LEVELS.len()], quantile: f64) -> f64 {
-    let known = Quantiles::LEVELS;
-    let above = known.iter().position(|level| *level >= quantile).unwrap_or(known.len() - 1).max(1);
-    let share = (quantile - known[above - 1]) / (known[above] - known[above - 1]);
-    levels[above - 1] + share * (levels[above] - levels[above - 1])
-}
-
-/// Scrapes in, steps out.
-#[derive(Clone, Debug)]
-struct Steps {
-    step_seconds: f64,
-    stale_seconds: f64,
-    /// Number of the step that is being filled, from the run's start.
-    open: u64,
-    sum: f64,
-    weight: f64,
-    /// The forecaster is refitted when the open step is this one.
-    refit_at: u64,
-}
-
-impl Steps {
-    fn new(step_seconds: f64, stale_seconds: f64) -> Self {
-        Self { step_seconds, stale_seconds, open: 0, sum: 0.0, weight: 0.0, refit_at: 1 }
-    }
-
-    fn clear(&mut self) {
-        *self = Self::new(self.step_seconds, self.stale_seconds);
-    }
-
-    fn feed(&mut self, observation: &Observation<'_>, forecaster: &mut dyn Forecaster) {
-        for scrape in observation.scrapes {
-            let middle = scrape.at_seconds - 0.5 * scrape.window_seconds;
-            let step = (middle / self.step_seconds).max(0.0) as u64;
-            while self.open < step {
-                self.close(forecaster);
-            }
-            let rate = scrape.first_attempts_per_second.or(scrape.requests_per_second);
-            if let Some(rate) = rate.filter(|rate| rate.is_finite() && step == self.open) {
-                self.sum += rate * scrape.window_seconds;
-                self.weight += scrape.window_seconds;
-            }
-        }
-        // Sensors deliver late; what is not there after this long will not come.
-        while (self.open + 1) as f64 * self.step_seconds + self.stale_seconds <= observation.now_seconds {
-            self.close(forecaster);
-        }
-    }
-
-    fn close(&mut self, forecaster: &mut dyn Forecaster) {
-        forecaster.observe((self.weight > 0.0).then(|| self.sum / self.weight));
-        (self.sum, self.weight) = (0.0, 0.0);
-        self.open += 1;
-        if self.open >= self.refit_at {
-            forecaster.refit();
-            self.refit_at = self.open + (self.open / 4).clamp(1, self.an_hour());
-        }
-    }
-
-    fn an_hour(&self) -> u64 {
-        ((SECONDS_PER_HOUR / self.step_seconds) as u64).max(1)
-    }
-
-    /// The steps from now to so far ahead, counted from the open one: from the first on, up to and without the last.
-    fn ahead(&self, now_seconds: f64, lead_seconds: f64) -> std::ops::Range<u32> {
-        let now = (now_seconds / self.step_seconds).max(0.0) as u64;
-        let end = ((now_seconds + lead_seconds) / self.step_seconds).max(0.0) as u64;
-        let from_open = |step: u64| step.saturating_sub(self.open) as u32;
-        from_open(now)..from_open(end) + 1
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     use approx::assert_relative_eq;
     use expect_test::{Expect, expect};
     use proptest::prelude::*;
-    use tidegate_core::Scrape;
-    use toml::Value;
+    use tidegate_core::{Quantiles, Scrape};
 
     use super::*;
     use crate::testing::{self, Desk};
-
-    const DOCS: &str = include_str!("../../../docs/controllers.md");
 
     /// 16 slots at 75 % with 24/s: the service time is 0.5 s.
     fn scrape(rate: f64) -> Scrape {
@@ -677,49 +540,14 @@ mod tests {
         complain(
             "forecaster = \"crystal_ball\"",
             &expect![[
-                r#"`forecaster` must be one of `seasonal_naive_day`, `seasonal_naive_week`, `last_value`, but is "crystal_ball""#
+                r#"`forecaster` must be one of `seasonal_naive_day`, `last_value`, `linear`, `forest`, `scryer`, but is "crystal_ball""#
             ]],
         );
     }
 
     #[test]
     fn the_handbook_and_the_defaults_are_right() {
-        let kind = kind(Catalog::rules(), testing::forecasters(&[]));
-        assert!(DOCS.contains(&kind.table()), "docs/controllers.md lacks:\n{}", kind.table());
-        assert!(DOCS.contains(ABOUT.summary), "docs/controllers.md lacks: {}", ABOUT.summary);
-        let defaults = Table::try_from(Parameters::default()).expect("parameters are a table");
-        let documented: BTreeSet<_> = ABOUT.parameters.iter().map(|row| row.name).collect();
-        for name in defaults.keys() {
-            assert!(documented.contains(name.as_str()), "{name}");
-        }
-        for row in ABOUT.parameters {
-            let used = defaults.get(row.name);
-            let table: Option<Table> = (!row.default.starts_with('('))
-                .then(|| format!("value = {}", row.default).parse().expect("TOML"));
-            assert_eq!(used, table.as_ref().and_then(|table| table.get("value")), "{}", row.name);
-            for share in [0.0, 0.5, 1.0] {
-                let Some(search) = row.search else { continue };
-                let table = Table::from_iter([(row.name.to_owned(), search.value(share))]);
-                super::check(
-                    &Catalog::rules(),
-                    testing::forecasters(&[]).names,
-                    &read_parameters(&table).expect("it can be read"),
-                )
-                .expect("what a search proposes is right");
-            }
-        }
-        let unknown = Table::from_iter([("no_such_field".to_owned(), Value::Boolean(true))]);
-        let error = read_parameters::<Parameters>(&unknown).expect_err("the field is unknown");
-        let real: BTreeSet<_> = error
-            .problem
-            .split("expected")
-            .nth(1)
-            .unwrap_or_default()
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .collect();
-        assert_eq!(real, documented);
+        testing::check_handbook::<Parameters>(&testing::catalog(), "reactive_predictive");
     }
 
     proptest! {

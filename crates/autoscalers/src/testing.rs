@@ -16,7 +16,8 @@ use tidegate_core::{
 use toml::Table;
 
 use crate::catalog::{BoxedController, Catalog};
-use crate::combined::{self, Forecasters};
+use crate::demand::Forecasters;
+use crate::{combined, predictive, scryer};
 
 /// The facts of the example scenario: one pool `web`, 1 to 20 replicas of 4 slots, 4 at the start, 60 s to start.
 ///
@@ -45,9 +46,14 @@ pub fn facts_of_a_market() -> OperatorFacts {
     facts
 }
 
-/// All rules, and the composition with a forecaster that repeats what it saw.
+/// All rules, and those that predict with a forecaster that repeats what it saw.
 pub fn catalog() -> Catalog {
-    Catalog::rules().with(combined::kind(Catalog::rules(), forecasters(&[])))
+    let rules = Catalog::rules();
+    rules
+        .clone()
+        .with(combined::kind(rules.clone(), forecasters(&[])))
+        .with(predictive::kind(forecasters(&[])))
+        .with(scryer::kind(rules, forecasters(&[])))
 }
 
 /// Forecasters of every name that say what they were told to, for every level alike, step by step from the run's
@@ -55,7 +61,7 @@ pub fn catalog() -> Catalog {
 pub fn forecasters(told: &[f64]) -> Forecasters {
     let told = told.to_vec();
     Forecasters {
-        names: &["seasonal_naive_day", "seasonal_naive_week", "last_value"],
+        names: &["seasonal_naive_day", "last_value", "linear", "forest", "scryer"],
         make: Arc::new(move |_, _| Box::new(Told { series: told.clone(), n_steps: 0, newest: None })),
         history: Arc::new(|_, _| Vec::new()),
     }
@@ -239,4 +245,41 @@ pub fn wanted_by_cpu(kind: &str, parameters: &str, series: &[f64]) -> String {
     let facts = facts();
     let series: Vec<_> = series.iter().map(|utilization| cpu(*utilization)).collect();
     wanted(&mut *controller(kind, parameters, &facts), &mut Desk::new(&facts), &series)
+}
+
+/// Whether docs/controllers.md shows this kind as it is, the documented parameters and defaults are the real ones, and
+/// what a search proposes is right.
+#[cfg(test)]
+pub(crate) fn check_handbook<P>(catalog: &Catalog, kind: &str)
+where
+    P: Default + serde::Serialize + serde::de::DeserializeOwned,
+{
+    use std::collections::BTreeSet;
+
+    const DOCS: &str = include_str!("../../../docs/controllers.md");
+    let found = catalog.list().iter().find(|known| known.about.kind == kind).expect("the kind is known");
+    assert!(DOCS.contains(&found.table()), "docs/controllers.md lacks:\n{}", found.table());
+    assert!(DOCS.contains(found.about.summary), "docs/controllers.md lacks: {}", found.about.summary);
+    let unknown = Table::from_iter([("no_such_field".to_owned(), toml::Value::Boolean(true))]);
+    let error = crate::catalog::read_parameters::<P>(&unknown).err().expect("the field is unknown");
+    let expected = error.problem.split("expected").nth(1).unwrap_or_default();
+    let real: BTreeSet<_> = expected.split('`').skip(1).step_by(2).collect();
+    let documented: BTreeSet<_> = found.about.parameters.iter().map(|row| row.name).collect();
+    assert_eq!(real, documented);
+    let defaults = Table::try_from(P::default()).expect("parameters are a table");
+    for row in found.about.parameters {
+        let table: Option<Table> = (!row.default.starts_with('('))
+            .then(|| format!("value = {}", row.default).parse().expect("a default is TOML"));
+        assert_eq!(
+            defaults.get(row.name),
+            table.as_ref().and_then(|table| table.get("value")),
+            "{}",
+            row.name
+        );
+        for share in [0.0, 0.5, 1.0] {
+            let Some(search) = row.search else { continue };
+            let table = Table::from_iter([(row.name.to_owned(), search.value(share))]);
+            catalog.check(kind, &table).expect("what a search proposes is right");
+        }
+    }
 }

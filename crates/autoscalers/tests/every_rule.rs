@@ -22,6 +22,7 @@ fn moments() -> impl Strategy<Value = Vec<Moment>> {
         1 => Just(Some(0.0)),
         4 => (0.0..2.0_f64).prop_map(Some),
         1 => (0.0..1e12_f64).prop_map(Some),
+        1 => prop::sample::select(vec![f64::NAN, f64::INFINITY, -1.0]).prop_map(Some),
     ];
     let moment = (
         prop::collection::vec(value, 13),
@@ -123,6 +124,40 @@ proptest! {
     }
 }
 
+/// A busy service of which the sensors then fail, may go to zero if it is told to, and must not.
+#[test]
+fn what_is_missing_or_no_number_is_not_idleness() {
+    let mut facts = testing::facts();
+    facts.pools[0].bounds.replicas_min = 0;
+    for lost in [None, Some(f64::NAN)] {
+        for (kind, mut controller) in everything(&facts) {
+            let mut desk = Desk::new(&facts);
+            while desk.now_seconds < 3.0 * 3600.0 {
+                let is_lost = desk.now_seconds >= 1200.0;
+                let seen = |value: f64| if is_lost { lost } else { Some(value) };
+                desk.see(Scrape {
+                    requests_per_second: seen(30.0),
+                    first_attempts_per_second: seen(30.0),
+                    errors_per_second: seen(0.0),
+                    cpu_utilization: seen(0.7),
+                    memory_utilization: seen(0.7),
+                    network_utilization: seen(0.7),
+                    disk_utilization: seen(0.7),
+                    latency_mean_seconds: seen(0.3),
+                    latency_p95_seconds: seen(0.5),
+                    queue_length: seen(2.0),
+                    concurrency: seen(12.0),
+                    oldest_age_seconds: seen(0.2),
+                    ..Scrape::default()
+                });
+                let wanted = desk.decide(&mut *controller).targets[0].wanted;
+                assert!(wanted > 0, "{kind} goes to zero at {} s", desk.now_seconds);
+                desk.wait(controller.period_seconds());
+            }
+        }
+    }
+}
+
 /// A day of decisions; schedules come due, windows fill up and run over.
 #[test]
 fn deciding_allocates_nothing() {
@@ -146,6 +181,8 @@ fn deciding_allocates_nothing() {
     all.push(("gcp with a schedule", testing::controller("gcp", &format!("{schedule}{signals}"), &facts)));
     let delay = "scale_down_delay_seconds = 60\naveraging = \"weighted_exponential\"";
     all.push(("knative with a delay", testing::controller("knative", delay, &facts)));
+    let hook = "padding = [{ cron = \"0 * * * *\", duration_seconds = 600, add = 2 }]\nrefresh_seconds = 60";
+    all.push(("scryer with a hook", testing::controller("scryer", hook, &facts)));
     let market = testing::facts_of_a_market();
     let mut all: Vec<_> = all.into_iter().map(|(kind, controller)| (kind, controller, &facts)).collect();
     all.push(("spot_mix on a market", testing::controller("spot_mix", "", &market), &market));

@@ -1,10 +1,8 @@
-//! Recorded data, models fitted to it, and the view of the service that planners use.
+//! Recorded data, and models fitted to it.
 
 use std::num::NonZeroU32;
 
 use nalgebra::DMatrix;
-
-use crate::ServiceStatistics;
 
 /// Equally spaced samples of named channels.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,20 +61,4 @@ pub enum Start {
     Zero,
     /// This state of the model.
     State(Vec<f64>),
-}
-
-/// The service as a planner sees it: expectations of what the price function charges for.
-pub trait ResponseModel {
-    /// The state to carry on from, for example the backlog.
-    type State: Clone;
-
-    /// The expected statistics of one tick, and the state after it.
-    ///
-    /// `requests_per_second` is the load of that tick, `ready` the replicas that serve during it.
-    fn expect(
-        &self,
-        state: &Self::State,
-        requests_per_second: f64,
-        ready: f64,
-    ) -> (ServiceStatistics, Self::State);
 }

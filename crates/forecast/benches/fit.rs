@@ -18,6 +18,8 @@ use tidegate_core::{Calendar, Forecaster, Quantiles, Seed};
 use tidegate_forecast::{Ensemble, Forest, Fourier, HoltWinters, Linear, Mstl, Neural};
 
 type Boxed = Box<dyn Forecaster>;
+/// Name, the forecaster, and the goal for its first fit in seconds, if there is one.
+type Row = (&'static str, fn() -> Boxed, Option<f64>);
 
 const STEP_SECONDS: f64 = 60.0;
 const N_VALUES: u64 = 20_160;
@@ -51,8 +53,7 @@ fn fastest<T>(repeats: usize, mut prepare: impl FnMut() -> T, mut run: impl FnMu
 }
 
 fn fit(criterion: &mut Criterion) {
-    // Name, the forecaster, and the goal for its first fit in seconds, if there is one.
-    let methods: [(&str, fn() -> Boxed, Option<f64>); 7] = [
+    let methods: [Row; 7] = [
         ("linear", || Box::new(Linear::forecaster(STEP_SECONDS)), Some(0.020)),
         ("fourier", || Box::new(Fourier::forecaster(STEP_SECONDS)), Some(0.020)),
         ("forest", || Box::new(Forest::forecaster(STEP_SECONDS)), Some(1.0)),

@@ -40,7 +40,7 @@ pub const VALUES_MIN: usize = 12;
 pub const STARTS: [[f64; 4]; 3] = [[0.3, 0.1, 0.1, 0.75], [0.05, 0.05, 0.3, 0.9], [0.8, 0.02, 0.7, 0.3]];
 
 /// Sums of squares that are taken from each start, at most.
-const EVALUATIONS: usize = 250;
+const EVALUATIONS: usize = 150;
 
 /// The simplex stops where its values differ by no more than this share.
 const TOLERANCE: f64 = 1e-10;

@@ -4,6 +4,11 @@
 //! what it saw. What it sees is never negative, and no more is what it says. A value that is no finite number counts
 //! as a gap.
 //!
+//! [`LastValue`], [`SeasonalNaive`] and [`MovingWindow`] have quantiles of their own. All other methods are a [`Point`],
+//! which forecasts points from a history, and [`Calibrated`] makes a forecaster of it: quantiles from its own errors that
+//! adapt when things change, sample paths, and what stands in before it can be fitted. An [`Ensemble`] of points is a
+//! point again.
+//!
 //! ```
 //! use tidegate_core::{Forecaster, Quantiles, Scenario, Seed, scenario};
 //! use tidegate_forecast::SeasonalNaive;
@@ -38,7 +43,7 @@ pub mod mstl;
 pub mod naive;
 pub mod neural;
 mod normal_equations;
-pub mod periods;
+mod periods;
 mod point;
 mod rolling;
 pub mod seasonal_naive;

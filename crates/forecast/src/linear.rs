@@ -30,22 +30,25 @@
 //! **Short histories** have fewer features: the time of day once a day was seen, the day before once two were, weekday
 //! and trend once a week was. Fewer than [`ROWS_MIN`] rows are not fitted.
 
+mod features;
+
 use std::ops::Range;
 
 use nalgebra::DVector;
 use tidegate_core::SECONDS_PER_DAY;
 
 use crate::calibrated::Calibrated;
-use crate::history::{History, Moment, WallClock};
+use crate::history::{History, WallClock};
 use crate::normal_equations::Products;
 use crate::point::Point;
 use crate::rolling::Rolling;
+use features::{DYNAMIC_MAX, Shape, Week};
 
 /// Penalties that are tried, relative to the features' variance.
-pub const LAMBDAS: [f64; 6] = [1e-5, 1e-3, 1e-2, 0.03, 0.1, 0.3];
+pub const LAMBDAS: [f64; 5] = [1e-5, 1e-3, 1e-2, 0.05, 0.3];
 
 /// Origins from which they are tried, at most.
-pub const ORIGINS: u64 = 16;
+pub const ORIGINS: u64 = 8;
 
 /// Rows that a fit needs at least.
 pub const ROWS_MIN: usize = 24;
@@ -58,18 +61,6 @@ pub const JUMP: f64 = 15.0;
 
 /// Forecasts are at most so many times the largest value of the history.
 pub const MOST: f64 = 1.5;
-
-/// Slots of the calendar are no shorter.
-const SLOT_SECONDS: f64 = 600.0;
-
-/// Harmonics of the day, and of the weekend's own day.
-const HARMONICS: [usize; 2] = [12, 4];
-
-/// Values that are averaged before a step.
-const WINDOWS: [usize; 4] = [1, 4, 16, 64];
-
-/// Trend, means of the windows, the value a day before and the mean around it, means of the windows a day before.
-const DYNAMIC_MAX: usize = 1 + WINDOWS.len() + 2 + WINDOWS.len();
 
 /// The method.
 #[derive(Clone, Debug)]
@@ -85,23 +76,15 @@ struct Fit {
     unit: f64,
     /// With the intercept, slot of the week by slot.
     by_slot: Vec<f64>,
-    /// Coefficients of the dynamic features, trend first.
-    dynamic: [f64; DYNAMIC_MAX],
+    /// The dynamic features but the trend, as weights of the sums so many steps back; the newest last, as the others need
+    /// not wait for it.
+    taps: Vec<(usize, f64)>,
+    trend: f64,
     /// The trend counts from here, in days.
     trend_from: u64,
+    /// Between which forecasts are kept, in units about the base.
+    least: f64,
     most: f64,
-}
-
-/// Which features there are.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    day: usize,
-    slots_a_day: usize,
-    /// Steps to either side of the same time a day before that are averaged.
-    around: usize,
-    has_day: bool,
-    has_week: bool,
-    has_day_before: bool,
 }
 
 impl Default for Linear {
@@ -122,76 +105,6 @@ impl Linear {
     /// If that is no positive number.
     pub fn forecaster(step_seconds: f64) -> Calibrated<Self> {
         Calibrated::new(step_seconds, Self::new())
-    }
-}
-
-impl Shape {
-    fn of(history: &History, n_steps: usize) -> Self {
-        let day = history.steps_a_day();
-        // Steps of some hours: a day of them has no shape that harmonics could tell.
-        let has_day = day >= 4 && n_steps >= day;
-        Self {
-            day,
-            slots_a_day: (SECONDS_PER_DAY / history.step_seconds().max(SLOT_SECONDS)).round().max(1.0)
-                as usize,
-            around: (day / 96).min(8),
-            has_day,
-            has_week: n_steps >= 7 * day,
-            has_day_before: has_day && n_steps >= 2 * day + WINDOWS[WINDOWS.len() - 1],
-        }
-    }
-
-    /// Steps that a row needs before it.
-    fn lead(&self) -> usize {
-        let longest = WINDOWS[WINDOWS.len() - 1].min(self.day.max(4));
-        longest + if self.has_day_before { self.day } else { 0 }
-    }
-
-    fn slot(&self, at: Moment) -> usize {
-        let slot = (at.second_of_day / SECONDS_PER_DAY * self.slots_a_day as f64) as usize;
-        at.day_of_week as usize * self.slots_a_day + slot.min(self.slots_a_day - 1)
-    }
-
-    /// Features of the calendar, of every slot of the week; one slot after the other.
-    fn calendar(&self) -> (usize, Vec<f64>) {
-        let harmonics = |n: usize| n.min((self.slots_a_day - 1) / 2);
-        let [of_day, of_weekend] = [self.has_day, self.has_day && self.has_week];
-        let n_day = if of_day { harmonics(HARMONICS[0]) } else { 0 };
-        let n_weekend = if of_weekend { harmonics(HARMONICS[1]) } else { 0 };
-        let mut features = Vec::new();
-        for day_of_week in 0..7 {
-            for slot in 0..self.slots_a_day {
-                let time = std::f64::consts::TAU * (slot as f64 + 0.5) / self.slots_a_day as f64;
-                let wave = |k: usize| [(k as f64 * time).cos(), (k as f64 * time).sin()];
-                features.extend((1..=n_day).flat_map(wave));
-                let is_weekend = f64::from(u8::from(day_of_week >= 5));
-                features.extend((1..=n_weekend).flat_map(wave).map(|value| is_weekend * value));
-                if self.has_week {
-                    features.extend((0..7).map(|day| f64::from(u8::from(day == day_of_week))));
-                }
-            }
-        }
-        (features.len() / (7 * self.slots_a_day), features)
-    }
-
-    /// The dynamic features of the step at `at`, but the trend: `sums[i]` is the sum of the i values before place i.
-    fn dynamic(&self, sums: &[f64], at: usize) -> [f64; DYNAMIC_MAX] {
-        let mean = |at: usize, window: usize| (sums[at] - sums[at - window]) / window as f64;
-        let longest = self.day.max(4);
-        let mut features = [0.0; DYNAMIC_MAX];
-        for (index, window) in WINDOWS.into_iter().enumerate() {
-            features[1 + index] = mean(at, window.min(longest));
-        }
-        if self.has_day_before {
-            let before = at - self.day;
-            features[5] = sums[before + 1] - sums[before];
-            // Of a day of four steps the values around it would reach today.
-            features[6] = mean(before + 1 + self.around, 1 + 2 * self.around);
-            for (index, window) in WINDOWS.into_iter().enumerate() {
-                features[7 + index] = mean(before, window.min(longest));
-            }
-        }
-        features
     }
 }
 
@@ -273,24 +186,23 @@ impl Fit {
             let mut next = aheads.iter().peekable();
             for ahead in 0..most_ahead {
                 let value = self.next(&sums, lead + ahead, slots[offset + ahead], origin + ahead as u64);
-                sums[lead + ahead + 1] = sums[lead + ahead] + (value - self.base) / self.unit;
+                sums[lead + ahead + 1] = sums[lead + ahead] + value;
                 if next.next_if(|wanted| **wanted as usize == ahead + 1).is_some() {
-                    wanted.push(value);
+                    wanted.push((self.base + self.unit * value).max(0.0));
                 }
             }
             each(index, &wanted);
         }
     }
 
-    /// The step at a place of `sums`.
+    /// The step at a place of `sums`, in units about the base.
     fn next(&self, sums: &[f64], at: usize, slot: usize, step: u64) -> f64 {
-        let features = self.shape.dynamic(sums, at);
-        let trend = (step as f64 - self.trend_from as f64) / self.shape.day as f64;
-        let mut value = self.by_slot[slot] + self.dynamic[0] * trend;
-        for (coefficient, feature) in self.dynamic.iter().zip(features).skip(1) {
-            value += coefficient * feature;
+        let days = (step as f64 - self.trend_from as f64) / self.shape.day as f64;
+        let mut value = self.by_slot[slot] + self.trend * days;
+        for (back, weight) in &self.taps {
+            value += weight * sums[at - back];
         }
-        (self.base + self.unit * value).clamp(0.0, self.most)
+        value.clamp(self.least, self.most)
     }
 }
 
@@ -308,9 +220,10 @@ fn fit(history: &History, end: u64) -> Option<Fit> {
     let variance = values.iter().map(|value| (value - base) * (value - base) / n).sum::<f64>();
     let unit = if variance > 0.0 { variance.sqrt() } else { 1.0 };
     let is_jump = jumps(&values, shape.day);
+    let week = shape.calendar();
     let sums = sums(&values, base, unit);
     let products = |from: u64, end: u64| {
-        products(history, &shape, (rows_from, first), from..end, &sums, |step| {
+        products(history, (&shape, &week), (rows_from, first), from..end, &sums, |step| {
             let value = history.get(step).filter(|_| !is_jump((step - first) as usize));
             value.map(|value| (value - base) / unit)
         })
@@ -323,7 +236,7 @@ fn fit(history: &History, end: u64) -> Option<Fit> {
         return None;
     }
     let of = |products: &Products, lambda: f64| {
-        Fit::new(shape, (base, unit), &products.ridge(lambda), rows_from, most)
+        Fit::new(shape, &week, (base, unit), &products.ridge(lambda), rows_from, most)
     };
     let lambda = if early.n_rows() < ROWS_MIN as f64 {
         LAMBDAS[LAMBDAS.len() - 1]
@@ -381,22 +294,31 @@ fn jumps(values: &[f64], day: usize) -> impl Fn(usize) -> bool + '_ {
 impl Fit {
     fn new(
         shape: Shape,
+        week: &Week,
         (base, unit): (f64, f64),
         coefficients: &DVector<f64>,
         from: u64,
         most: f64,
     ) -> Self {
-        let (n_calendar, calendar) = shape.calendar();
-        let of_calendar = &coefficients.as_slice()[1..=n_calendar];
-        let mut by_slot = vec![coefficients[0]; 7 * shape.slots_a_day];
-        if n_calendar > 0 {
-            for (sum, features) in by_slot.iter_mut().zip(calendar.chunks(n_calendar)) {
-                *sum += features.iter().zip(of_calendar).map(|(feature, by)| feature * by).sum::<f64>();
-            }
+        let of_calendar = &coefficients.as_slice()[1..=week.n_features];
+        let by_slot = (0..7 * shape.slots_a_day)
+            .map(|slot| {
+                let products = week.slot(slot).iter().zip(of_calendar).map(|(feature, by)| feature * by);
+                coefficients[0] + products.sum::<f64>()
+            })
+            .collect();
+        let dynamic = &coefficients.as_slice()[1 + week.n_features..];
+        Self {
+            shape,
+            base,
+            unit,
+            by_slot,
+            taps: shape.taps(dynamic),
+            trend: dynamic[0],
+            trend_from: from,
+            least: -base / unit,
+            most: (most - base) / unit,
         }
-        let mut dynamic = [0.0; DYNAMIC_MAX];
-        dynamic.copy_from_slice(&coefficients.as_slice()[1 + n_calendar..]);
-        Self { shape, base, unit, by_slot, dynamic, trend_from: from, most }
     }
 }
 
@@ -406,13 +328,12 @@ const WIDTH: usize = DYNAMIC_MAX + 2;
 /// Sums of products of the rows of some steps. The trend counts from the first of `begin`, `sums` from the second.
 fn products(
     history: &History,
-    shape: &Shape,
+    (shape, week): (&Shape, &Week),
     begin: (u64, u64),
     steps: Range<u64>,
     sums: &[f64],
     target: impl Fn(u64) -> Option<f64>,
 ) -> Products {
-    let (n_calendar, calendar) = shape.calendar();
     let mut by_slot = vec![[0.0; WIDTH]; 7 * shape.slots_a_day];
     let mut dynamic = [[0.0; WIDTH]; WIDTH];
     for (step, at) in steps.clone().zip(WallClock::new(history, steps.start)) {
@@ -427,20 +348,16 @@ fn products(
             add_scaled(sums, *left, &values);
         }
     }
-    assemble(n_calendar, &calendar, &by_slot, &dynamic)
+    assemble(week, &by_slot, &dynamic)
 }
 
 /// From sums of products by slot of the week: what is of the calendar is the same in all rows of a slot.
-fn assemble(
-    n_calendar: usize,
-    calendar: &[f64],
-    by_slot: &[[f64; WIDTH]],
-    dynamic: &[[f64; WIDTH]; WIDTH],
-) -> Products {
+fn assemble(week: &Week, by_slot: &[[f64; WIDTH]], dynamic: &[[f64; WIDTH]; WIDTH]) -> Products {
+    let n_calendar = week.n_features;
     let mut of_calendar = vec![0.0; n_calendar * n_calendar];
     let mut across = vec![[0.0; WIDTH]; n_calendar];
     for (slot, sums) in by_slot.iter().enumerate().filter(|(_, sums)| sums[WIDTH - 1] > 0.0) {
-        let features = &calendar[slot * n_calendar..][..n_calendar];
+        let features = week.slot(slot);
         for (i, feature) in features.iter().enumerate().filter(|(_, feature)| **feature != 0.0) {
             // The upper triangle.
             let row = &mut of_calendar[i * n_calendar..][i..n_calendar];
@@ -504,16 +421,16 @@ mod tests {
         let sums = sums(&history.filled(history.first_seen(), end), 0.0, 100.0);
         let target = |step| history.get(step).map(|value| value / 100.0);
         let begin = (from, history.first_seen());
-        let mut fast = products(&history, &shape, begin, from..from + 500, &sums, target);
-        fast.add(&products(&history, &shape, begin, from + 500..end, &sums, target));
+        let week = shape.calendar();
+        let mut fast = products(&history, (&shape, &week), begin, from..from + 500, &sums, target);
+        fast.add(&products(&history, (&shape, &week), begin, from + 500..end, &sums, target));
 
-        let (n_calendar, calendar) = shape.calendar();
-        let mut slow = Products::new(n_calendar + DYNAMIC_MAX);
+        let mut slow = Products::new(week.n_features + DYNAMIC_MAX);
         for (row, at) in (0..end - from).zip(WallClock::new(&history, from)) {
             let Some(target) = target(from + row) else { continue };
             let slot = shape.slot(at);
             let mut values = vec![1.0];
-            values.extend(&calendar[slot * n_calendar..][..n_calendar]);
+            values.extend(week.slot(slot));
             values.push(row as f64 / 96.0);
             values.extend(&shape.dynamic(&sums, shape.lead() + row as usize)[1..]);
             values.push(target);
@@ -523,6 +440,15 @@ mod tests {
         for (fast, slow) in fast.sums.iter().zip(slow.sums.iter()) {
             approx::assert_relative_eq!(fast, slow, epsilon = 1e-6, max_relative = 1e-9);
         }
+
+        // The taps are the dynamic features under their coefficients, but the trend.
+        let coefficients: Vec<f64> = (0..DYNAMIC_MAX).map(|index| (index as f64).sin()).collect();
+        let at = shape.lead() + 17;
+        let features = shape.dynamic(&sums, at);
+        let direct: f64 = coefficients.iter().zip(features).skip(1).map(|(by, feature)| by * feature).sum();
+        let tapped: f64 =
+            shape.taps(&coefficients).iter().map(|(back, weight)| weight * sums[at - back]).sum();
+        approx::assert_relative_eq!(direct, tapped, max_relative = 1e-9);
     }
 
     /// An AR(1) about a level, φ = 0.8: over the next three days its errors are hardly larger than those of μ + φʰ (y − μ).

@@ -20,7 +20,7 @@ use rustfft::num_complex::Complex;
 pub const SHUFFLES: usize = 100;
 
 /// Means that the spectrum is taken of, at most.
-const BINS_MAX: usize = 2048;
+const BINS_MAX: usize = 1024;
 
 /// Candidates that are looked at, by falling power.
 const CANDIDATES_MAX: usize = 24;
@@ -37,36 +37,44 @@ pub(crate) fn periods(values: &[f64], known: &[usize], most: usize, chance: &mut
     if n_bins < 8 {
         return Vec::new();
     }
-    let largest = |values: &[f64]| values.iter().fold(0.0, |most, value| f64::max(most, value.abs()));
-    let size = largest(&bins);
+    let size_of = |values: &[f64]| values.iter().fold(0.0, |most, value| f64::max(most, value.abs()));
+    let size = size_of(&bins);
     let bins = without_line(&bins);
-    if largest(&bins) <= ROUNDING * size {
+    if size_of(&bins) <= ROUNDING * size {
         return Vec::new();
     }
     let mut planner = FftPlanner::new();
     let transform = planner.plan_fft_forward(n_bins);
     let mut spectrum = vec![Complex::default(); n_bins];
     let mut scratch = vec![Complex::default(); transform.get_inplace_scratch_len()];
-    let mut powers = |series: &[f64], powers: &mut Vec<f64>| {
-        for (place, value) in spectrum.iter_mut().zip(series) {
-            *place = Complex::new(*value, 0.0);
+    // Of two series at once, as the real and the imaginary part: Zₖ ± conj Z₋ₖ is twice the transform of one of them.
+    let mut powers = |real: &[f64], imaginary: &[f64]| {
+        for ((place, real), imaginary) in spectrum.iter_mut().zip(real).zip(imaginary) {
+            *place = Complex::new(*real, *imaginary);
         }
         transform.process_with_scratch(&mut spectrum, &mut scratch);
-        powers.clear();
-        powers.extend(spectrum[..=n_bins / 2].iter().map(Complex::norm_sqr));
+        let of = |k: usize| {
+            let (left, right) = (spectrum[k], spectrum[(n_bins - k) % n_bins].conj());
+            [(left + right).norm_sqr() / 4.0, (left - right).norm_sqr() / 4.0]
+        };
+        (0..=n_bins / 2).map(of).collect::<Vec<_>>()
     };
-    let (mut power, mut background) = (Vec::new(), Vec::new());
-    powers(&bins, &mut power);
-    let mut shuffled = bins.clone();
-    let mut largest: Vec<f64> = (0..SHUFFLES)
-        .map(|_| {
-            for left in (1..n_bins).rev() {
-                shuffled.swap(left, chance.random_range(0..=left));
-            }
-            powers(&shuffled, &mut background);
-            background[1..].iter().fold(0.0, |most, power| f64::max(most, *power))
-        })
-        .collect();
+    let power: Vec<f64> = powers(&bins, &bins).into_iter().map(|[power, _]| power).collect();
+    let (mut one, mut other) = (bins.clone(), bins.clone());
+    let mut shuffle = |series: &mut [f64]| {
+        for left in (1..n_bins as u32).rev() {
+            series.swap(left as usize, chance.random_range(0..=left) as usize);
+        }
+    };
+    let mut largest = Vec::with_capacity(SHUFFLES);
+    for _ in 0..SHUFFLES / 2 {
+        shuffle(&mut one);
+        shuffle(&mut other);
+        let background = powers(&one, &other);
+        let most =
+            |series: usize| background[1..].iter().fold(0.0, |most, power| f64::max(most, power[series]));
+        largest.extend([most(0), most(1)]);
+    }
     largest.sort_unstable_by(f64::total_cmp);
     let threshold = largest[SHUFFLES * 99 / 100 - 1];
 
@@ -117,7 +125,9 @@ fn without_line(values: &[f64]) -> Vec<f64> {
 fn autocorrelation(values: &[f64], planner: &mut FftPlanner<f64>) -> Vec<f64> {
     let n = values.len();
     let lags = 3 * n / 4;
-    let size = (n + lags).next_power_of_two();
+    // Any size that is no less will do; powers of two twice over are too far apart.
+    let size = [1, 3, 5].into_iter().map(|odd| odd * (n + lags).div_ceil(odd).next_power_of_two()).min();
+    let size = size.expect("there are three");
     let mut spectrum = vec![Complex::default(); size];
     for (place, value) in spectrum.iter_mut().zip(values) {
         *place = Complex::new(*value, 0.0);

@@ -71,6 +71,18 @@ pub enum FitError {
         /// What to change.
         remedy: &'static str,
     },
+    /// The inputs are too simple to tell a model of this order.
+    #[error(
+        "the inputs excite order {found}, but {what} needs {needed}; use a richer input (random steps, a multisine), or lower the order or the horizon"
+    )]
+    Excitation {
+        /// The order to which they excite persistently.
+        found: usize,
+        /// For example `order 4 with horizon 10`.
+        what: String,
+        /// The order that is needed.
+        needed: usize,
+    },
     /// An order is out of what is allowed.
     #[error("`{field}` is {value}, but {allowed}")]
     Order {

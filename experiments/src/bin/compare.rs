@@ -16,6 +16,7 @@ use tidegate_autoscalers::{Catalog, NamedController};
 use tidegate_core::Split;
 use tidegate_experiments::cli::{self, Choice};
 use tidegate_experiments::comparison::{self, Recorded};
+use tidegate_experiments::identification::plant;
 use tidegate_experiments::manifest::Manifest;
 use tidegate_experiments::recorder::Recorder;
 use tidegate_experiments::report::Report;
@@ -45,15 +46,20 @@ struct Arguments {
     /// --controllers
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "results/tune/tuned.toml")]
     tuned: Option<PathBuf>,
+
+    /// Also writes how seed 0 of each scenario went under each controller, a row a tick, to ticks-SCENARIO-CONTROLLER.csv:
+    /// what `identify --data` reads
+    #[arg(long)]
+    ticks: bool,
 }
 
 fn main() -> ExitCode {
-    let Arguments { choice, tuned } = Arguments::parse();
+    let Arguments { choice, tuned, ticks } = Arguments::parse();
     if choice.list {
         list();
         return ExitCode::SUCCESS;
     }
-    let sweep = match Sweep::new(choice, tuned) {
+    let sweep = match Sweep::new(choice, tuned, ticks) {
         Ok(sweep) => sweep,
         Err(error) => return cli::refuse(&error),
     };
@@ -65,6 +71,7 @@ fn main() -> ExitCode {
 struct Sweep {
     choice: Choice,
     tuned: Option<PathBuf>,
+    ticks: bool,
     out: PathBuf,
     /// One a study, since its forecasters have seen its training days.
     catalogs: Vec<Catalog>,
@@ -85,7 +92,7 @@ struct Cell {
 
 impl Sweep {
     /// Reads and checks everything; writes nothing.
-    fn new(mut choice: Choice, tuned: Option<PathBuf>) -> anyhow::Result<Self> {
+    fn new(mut choice: Choice, tuned: Option<PathBuf>, ticks: bool) -> anyhow::Result<Self> {
         if choice.smoke {
             choice.seeds = choice.seeds.min(2);
         }
@@ -118,7 +125,7 @@ impl Sweep {
         let staffing = studies.iter().map(|study| Staffing::new(study.scenario())).collect();
         let out = choice.out(&experiment);
         let program = runs::program_hash()?;
-        Ok(Self { choice, tuned, out, catalogs, studies, staffing, controllers, baseline, program })
+        Ok(Self { choice, tuned, ticks, out, catalogs, studies, staffing, controllers, baseline, program })
     }
 
     fn jobs(&self) -> Vec<Job<Cell>> {
@@ -162,8 +169,27 @@ impl Sweep {
         trial::write(&self.out, &finished)?;
         outputs::write(&self.out, "manifest.toml", self.manifest().text().as_bytes())?;
         outputs::write_report(&self.out, &report)?;
+        if self.ticks {
+            self.write_ticks()?;
+        }
         print!("{}", report.terminal());
         println!("Written to {}: report.md, report.html, runs.csv and figures.", self.out.display());
+        Ok(())
+    }
+
+    /// The course of seed 0 of everything.
+    fn write_ticks(&self) -> anyhow::Result<()> {
+        for (study, catalog) in self.studies.iter().zip(&self.catalogs) {
+            let (scenario, seed) = study.world(Split::Evaluation, 0);
+            for named in &self.controllers {
+                let mut controller = catalog
+                    .build_named(named, &scenario.controllers, &scenario.facts())
+                    .expect("every controller was built once before the first run");
+                let rows = plant::log(self.choice.engine, scenario, &mut *controller, seed);
+                let file = format!("ticks-{}-{}.csv", study.name, named.name);
+                outputs::write(&self.out, &file, &scores::csv_bytes(&rows)?)?;
+            }
+        }
         Ok(())
     }
 

@@ -11,8 +11,8 @@ use std::fmt;
 
 use tidegate_core::locate::FieldError;
 use tidegate_core::{
-    Basis, Bounds, ControllerStream, Decision, Forecaster, Needs, Observation, OperatorFacts, PoolTarget,
-    Reason, Replicas,
+    Basis, Bounds, ControllerStream, Decision, Needs, Observation, OperatorFacts, PoolTarget, Reason,
+    Replicas,
 };
 
 use super::alarm::AlarmState;
@@ -21,15 +21,15 @@ use super::parameters::{
     GroupParameters, PredictiveMode, PredictiveParameters, StepParameters, TargetTrackingParameters,
 };
 use super::policy::{Group as Now, Pace, Proposal, Simple, Step, TargetTracking};
-use super::predictive::Predictive;
+use super::predictive::{Predictive, WithHistory};
 use super::series::is_average_over_replicas;
 use super::{AdjustmentType, Comparison, StepAdjustment};
 use crate::rule::{ActingPool, wrong};
 use crate::scheduled::{Settings, Timetable};
 use crate::signal::Metric;
 
-/// Makes the forecaster of a predictive policy.
-pub(super) type MakeForecaster<'a> = &'a dyn Fn() -> Box<dyn Forecaster + Send>;
+/// Makes the forecaster of a predictive policy, with what is known from before the run.
+pub(super) type MakeForecaster<'a> = &'a dyn Fn() -> WithHistory;
 
 /// What all kinds of this module are.
 pub(super) struct Engine {

@@ -21,6 +21,7 @@ mod series;
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use adjustment::{AdjustmentType, StepAdjustment};
 pub use alarm::{AlarmState, Comparison};
@@ -32,12 +33,14 @@ pub use policy::capacity_at_target;
 pub use predictive::{ForecastNeeds, raised_max_capacity};
 
 use tidegate_core::locate::FieldError;
-use tidegate_core::{Controller, ControllerStream, Decision, Forecaster, Needs, Observation, OperatorFacts};
+use tidegate_core::{Controller, ControllerStream, Decision, Needs, Observation, OperatorFacts};
 
 use crate::catalog::{About, Kind, Parameter, Rule, Search, read_parameters};
+use crate::demand::{BoxedForecaster, MakeHistory};
 use crate::rule::{POOL, not_negative};
 use group::Engine;
 use policy::Pace;
+use predictive::WithHistory;
 
 /// A whole group with any number of policies of any type.
 pub struct AwsGroup(Engine);
@@ -384,8 +387,10 @@ impl Rule for EcsTargetTracking {
 
 /// The kind `aws_predictive`: the group of `aws`, whose `predictive` policies get forecasters from `make_forecaster`,
 /// one each. Where no policy of any type is set, it has `aws`'s default ones and one predictive policy that acts.
+/// `history` is demand a second before the run, as [`crate::demand::Forecasters::history`]; its last 14 days are used.
 pub fn predictive_kind(
-    make_forecaster: impl Fn(&ForecastNeeds) -> Box<dyn Forecaster + Send> + Send + Sync + 'static,
+    make_forecaster: impl Fn(&ForecastNeeds) -> BoxedForecaster + Send + Sync + 'static,
+    history: Arc<MakeHistory>,
 ) -> Kind {
     const ABOUT: About = About {
         kind: "aws_predictive",
@@ -400,7 +405,7 @@ pub fn predictive_kind(
             let parameters: GroupParameters = read_parameters(table)?;
             parameters.check(true)?;
             let needs = ForecastNeeds::of(facts);
-            let make = || make_forecaster(&needs);
+            let make = || WithHistory::new(make_forecaster(&needs), &*history, &needs);
             Ok(Box::new(AwsGroup(Engine::new(&parameters, None, Some(&make), facts)?)))
         },
     )

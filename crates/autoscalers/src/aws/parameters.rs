@@ -284,6 +284,8 @@ pub struct PredictiveParameters {
     pub max_capacity_buffer: f64,
     /// Hours of data before the first forecast.
     pub history_hours_min: u32,
+    /// Whether demand before the run, where it is known, stands in for the metric of that time.
+    pub history_from_demand: bool,
 }
 
 impl Default for PredictiveParameters {
@@ -297,6 +299,7 @@ impl Default for PredictiveParameters {
             max_capacity_breach_behavior: BreachBehavior::HonorMaxCapacity,
             max_capacity_buffer: 0.0,
             history_hours_min: 24,
+            history_from_demand: false,
         }
     }
 }

@@ -5,22 +5,32 @@
 //! is fitted again and asked for the next 48 hours; the capacity of an hour is ⌈median / target⌉. It applies from
 //! [`PredictiveParameters::scheduling_buffer_seconds`] before the hour until its end, as a floor: the policy never
 //! scales in.
+//!
+//! **History.** A real group has its metrics from before the policy was made, up to 14 days of them, and can forecast at
+//! once. With [`PredictiveParameters::history_from_demand`] demand before the run, where that is known, stands in for
+//! them: requests as they are, and for cpu the busy replicas that they make, demand · S / slots, once the service time S
+//! is measured (before the first full hour, or never; where there are several pools, their shares cannot be told apart).
+//! Other metrics begin with nothing.
 
 use std::num::NonZeroU32;
 
 use tidegate_core::locate::FieldError;
 use tidegate_core::{
-    Calendar, ControllerStream, Forecaster, Observation, OperatorFacts, Quantiles, Replicas, SECONDS_PER_HOUR,
+    Calendar, ControllerStream, Observation, OperatorFacts, Quantiles, Replicas, SECONDS_PER_HOUR,
 };
 
 use super::parameters::{BreachBehavior, PredictiveMode, PredictiveParameters};
+use crate::demand::{BoxedForecaster, MakeHistory};
 use crate::rule::{ActingPool, Window, round_up};
+use crate::service_time::ServiceTime;
 use crate::signal::{Metric, Signal};
 
 /// How far a forecast reaches.
 const HORIZON_HOURS: NonZeroU32 = NonZeroU32::new(48).expect("it is not 0");
 /// How often it is made again.
 const REFRESH_HOURS: i64 = 6;
+/// Half-life of a sample in the service time by which demand before the run becomes busy replicas.
+const SERVICE_HALF_LIFE_SECONDS: f64 = 1800.0;
 
 /// What a forecaster for predictive scaling is made for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,9 +69,37 @@ pub fn raised_max_capacity(forecast: Replicas, present: Replicas, buffer_share: 
     present.max(round_up(f64::from(forecast) * (1.0 + buffer_share)))
 }
 
+/// A forecaster, and demand a second in each of the hours before the one in which the run starts.
+pub(super) struct WithHistory {
+    forecaster: BoxedForecaster,
+    history: Vec<Option<f64>>,
+}
+
+impl WithHistory {
+    pub(super) fn new(forecaster: BoxedForecaster, history: &MakeHistory, needs: &ForecastNeeds) -> Self {
+        let mut history = history(&needs.calendar, needs.step_seconds);
+        history.drain(..history.len().saturating_sub(needs.history_steps as usize));
+        Self { forecaster, history }
+    }
+}
+
+/// What has to happen before the history can be used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Before {
+    /// It has been.
+    Used,
+    /// The forecaster has to see it, times so much.
+    Known(f64),
+    /// A service time has to be measured.
+    Unmeasured,
+}
+
 /// A policy with its forecaster.
 pub(super) struct Predictive {
-    forecaster: Box<dyn Forecaster + Send>,
+    forecaster: BoxedForecaster,
+    history: Vec<Option<f64>>,
+    before: Before,
+    service_time: ServiceTime,
     signal: Signal,
     window: Window,
     pool: ActingPool,
@@ -81,7 +119,7 @@ pub(super) struct Predictive {
 impl Predictive {
     pub(super) fn new(
         parameters: &PredictiveParameters,
-        forecaster: Box<dyn Forecaster + Send>,
+        WithHistory { forecaster, mut history }: WithHistory,
         decides_seconds: f64,
         pool: ActingPool,
         facts: &OperatorFacts,
@@ -94,8 +132,19 @@ impl Predictive {
             (None, metric) => Signal::new(metric, pool, facts),
         };
         let (calendar, past_the_hour_seconds) = on_the_hour(facts.calendar);
+        let is_told_by_demand = match parameters.metric {
+            Metric::RequestsPerSecondPerReplica => true,
+            Metric::Cpu => facts.pools.len() == 1,
+            _ => false,
+        };
+        if !(parameters.history_from_demand && is_told_by_demand) {
+            history.clear();
+        }
         Ok(Self {
             forecaster,
+            history,
+            before: Before::Used,
+            service_time: ServiceTime::new(SERVICE_HALF_LIFE_SECONDS, facts),
             signal,
             window: Window::new(decides_seconds, f64::INFINITY, facts.scrape_seconds),
             pool,
@@ -114,7 +163,15 @@ impl Predictive {
     }
 
     pub(super) fn reset(&mut self, chance: ControllerStream) {
-        self.forecaster.reset(self.calendar, chance);
+        let before_seconds = self.history.len() as u32 * SECONDS_PER_HOUR as u32;
+        let warm_up_seconds = self.calendar.warm_up_seconds + before_seconds;
+        self.forecaster.reset(Calendar { warm_up_seconds, ..self.calendar }, chance);
+        self.before = match self.parameters.metric {
+            _ if self.history.is_empty() => Before::Used,
+            Metric::Cpu => Before::Unmeasured,
+            _ => Before::Known(1.0),
+        };
+        self.service_time.clear();
         self.window.clear();
         (self.hour, self.sum, self.n, self.hours_seen) = (0, 0.0, 0, 0);
         self.forecast.values.clear();
@@ -133,6 +190,7 @@ impl Predictive {
         }
         self.window.clear();
         let hour = (now / SECONDS_PER_HOUR).floor() as i64;
+        self.look_back(observation, hour);
         while self.hour < hour {
             let mean = (self.n > 0).then(|| self.sum / f64::from(self.n));
             self.forecaster.observe(mean);
@@ -148,6 +206,27 @@ impl Predictive {
         }
         let soon = ((now + self.parameters.scheduling_buffer_seconds) / SECONDS_PER_HOUR).floor() as i64;
         self.capacity = (hour..=soon).filter_map(|hour| self.capacity_of(hour)).max();
+    }
+
+    /// Gives the forecaster the history as soon as it can be told in its unit; gaps, if that is too late.
+    fn look_back(&mut self, observation: &Observation<'_>, hour: i64) {
+        if self.before == Before::Unmeasured {
+            self.service_time.feed(observation);
+            let slots = self.service_time.concurrency(self.pool.index());
+            if let Some(seconds) = self.service_time.seconds() {
+                self.before = Before::Known(seconds / slots);
+            } else if hour > self.hour {
+                self.before = Before::Known(f64::NAN);
+            }
+        }
+        if let Before::Known(factor) = self.before {
+            for value in &self.history {
+                let load = value.map(|value| value * factor).filter(|load| load.is_finite());
+                self.forecaster.observe(load);
+                self.hours_seen += u32::from(load.is_some());
+            }
+            self.before = Before::Used;
+        }
     }
 
     /// The capacity that an hour needs by the forecast.

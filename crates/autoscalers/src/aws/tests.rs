@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
+use std::sync::Mutex;
 
 use expect_test::{Expect, expect};
 use tidegate_core::forecast::Paths;
@@ -351,11 +352,16 @@ impl Forecaster for Oracle {
     }
 }
 
+fn nothing() -> Arc<MakeHistory> {
+    Arc::new(|_, _| Vec::new())
+}
+
 fn predictive(parameters: &str, facts: &OperatorFacts) -> BoxedController {
-    let catalog = Catalog::rules().with(predictive_kind(|needs| {
+    let make = |needs: &ForecastNeeds| -> BoxedForecaster {
         assert_eq!((needs.step_seconds, needs.history_steps, needs.horizon_steps), (3600.0, 336, 48));
         Box::new(Oracle)
-    }));
+    };
+    let catalog = Catalog::rules().with(predictive_kind(make, nothing()));
     let table: Table = parameters.parse().expect("this is TOML");
     let mut controller = catalog.build("aws_predictive", &table, facts).expect("the parameters are right");
     controller.reset(Seed::training(0).controller(0));
@@ -458,6 +464,93 @@ fn a_forecast_needs_a_day_of_data_by_default() {
     expect!["Tue 07:55"].assert_eq(&facts.calendar.at(desk.now_seconds).format("%a %H:%M").to_string());
 }
 
+/// Remembers what it saw; says the mean of it for all hours, and how often it was fitted through the fraction.
+#[derive(Default)]
+struct Memory {
+    seen: Arc<Mutex<Vec<String>>>,
+    sum: f64,
+    n: u32,
+}
+
+impl Forecaster for Memory {
+    fn reset(&mut self, start: Calendar, _chance: ControllerStream) {
+        (self.sum, self.n) = (0.0, 0);
+        self.note(format!("from {}", start.at(0.0).format("%a %d %H:%M")));
+    }
+    fn observe(&mut self, value: Option<f64>) {
+        self.sum += value.unwrap_or(0.0);
+        self.n += u32::from(value.is_some());
+    }
+    fn refit(&mut self) {
+        self.note(format!("fitted to {}", self.n));
+    }
+    fn forecast(&self, horizon: NonZeroU32, into: &mut Quantiles) {
+        self.note(format!("asked for {horizon}"));
+        into.values.clear();
+        into.values.resize(horizon.get() as usize, [self.sum / f64::from(self.n); 9]);
+    }
+    fn paths(&mut self, _horizon: NonZeroU32, into: &mut Paths) {
+        into.values.clear();
+    }
+}
+
+impl Memory {
+    fn note(&self, text: String) {
+        self.seen.lock().expect("no test panics with it").push(text);
+    }
+}
+
+/// What the forecaster was asked over so many hours from 07:40, with 20 days of 60 requests a second before, and what was
+/// wanted at first.
+fn remembered(parameters: &str, facts: &OperatorFacts, scrape: Scrape, hours: f64) -> String {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&seen);
+    let make = move |_: &ForecastNeeds| -> BoxedForecaster {
+        Box::new(Memory { seen: Arc::clone(&notes), ..Memory::default() })
+    };
+    let history: Arc<MakeHistory> = Arc::new(|_, step_seconds| {
+        assert_eq!(step_seconds, 3600.0);
+        vec![Some(60.0); 20 * 24]
+    });
+    let table: Table = parameters.parse().expect("this is TOML");
+    let catalog = Catalog::rules().with(predictive_kind(make, history));
+    let mut controller = catalog.build("aws_predictive", &table, facts).expect("the parameters are right");
+    controller.reset(Seed::training(0).controller(0));
+    let mut desk = Desk::new(facts);
+    let mut first = 0;
+    while desk.now_seconds <= hours * 3600.0 {
+        desk.see(scrape);
+        let wanted = desk.decide(&mut *controller).targets[0].wanted;
+        first = if desk.now_seconds == 60.0 { wanted } else { first };
+        desk.wait(60.0);
+    }
+    format!("{first}: {}", seen.lock().expect("no test panics with it").join(", "))
+}
+
+/// 14 days before the hour of the start are seen at once, and then a forecast is made every six hours. 60/s with 0.5 s a
+/// request are 7.5 busy replicas of 4 slots, so 15 at a half; or 6 with 10/s each.
+#[test]
+fn a_history_of_14_days_is_used_and_refreshed_every_six_hours() {
+    let facts = facts(4, 1, 100);
+    let usual = Scrape {
+        requests_per_second: Some(24.0),
+        errors_per_second: Some(0.0),
+        queue_length: Some(0.0),
+        ..cpu(0.75)
+    };
+    let own = "[[predictive]]\nmode = \"forecast_and_scale\"\n";
+    expect!["4: from Mon 03 07:00"].assert_eq(&remembered(own, &facts, usual, 2.0));
+    let cpu_metric = &format!("{own}history_from_demand = true\n");
+    expect!["15: from Mon 17 07:00, fitted to 336, asked for 48, fitted to 342, asked for 48, fitted to 348, asked for 48"].assert_eq(&remembered(cpu_metric, &facts, usual, 13.0));
+    let requests = format!("{cpu_metric}metric = \"requests_per_second_per_replica\"\ntarget = 10\n");
+    expect!["6: from Mon 17 07:00, fitted to 336, asked for 48"]
+        .assert_eq(&remembered(&requests, &facts, usual, 1.0));
+    // Without a service time the history cannot be told in busy replicas, and nothing is forecast.
+    expect!["4: from Mon 17 07:00"].assert_eq(&remembered(cpu_metric, &facts, cpu(0.75), 2.0));
+    let memory = format!("{cpu_metric}metric = \"memory\"\n");
+    expect!["4: from Mon 03 07:00"].assert_eq(&remembered(&memory, &facts, usual, 2.0));
+}
+
 /// A forecast of 50 with a most of 40 and a buffer of 10 % makes 55.
 #[test]
 fn a_forecast_may_raise_the_most() {
@@ -518,7 +611,7 @@ fn schedules_alone_are_no_want_of_data() {
 fn what_aws_would_refuse_is_refused() {
     let complain = |kind: &str, parameters: &str, expected: &Expect| {
         let table: Table = parameters.parse().expect("this is TOML");
-        let catalog = Catalog::rules().with(predictive_kind(|_| Box::new(Oracle)));
+        let catalog = Catalog::rules().with(predictive_kind(|_| Box::new(Oracle), nothing()));
         let built = catalog.build(kind, &table, &testing::facts());
         expected.assert_eq(&built.err().expect("it is wrong").to_string());
     };

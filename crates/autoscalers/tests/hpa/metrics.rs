@@ -79,6 +79,7 @@ fn utilization_is_a_ratio_of_sums_in_whole_percent() {
     check(2, "r1000/4000 r1000/1000", cpu(50), &expect!["2 Proportional: 40%, 0.8000, 2r"]);
     check(3, "r899 r900 r900", cpu(90), &expect!["3 WithinTolerance: 89%, 0.9889, 3r"]);
     check(1, "r999", cpu(100), &expect!["1 WithinTolerance: 99%, 0.9900, 1r"]);
+    check(3, "r1010/900 r1030/1000 r1020/1100", cpu(100), &expect!["3 WithinTolerance: 102%, 1.0200, 3r"]);
     check(1, "r9", cpu(1), &expect!["0 Proportional: 0%, 0.0000, 1r"]);
     check(3, "r0 r0 r0", cpu(50), &expect!["0 Proportional: 0%, 0.0000, 3r"]);
     check(2, "r0/0 r500", cpu(50), &expect!["2 WithinTolerance: 50%, 1.0000, 2r"]);
@@ -155,6 +156,25 @@ fn the_upper_edge_of_the_tolerance_depends_on_how_it_is_compared() {
         Tolerances { up: 0.95, form: ToleranceForm::Distance, down: 0.1 },
         &expect!["1 Proportional: 10%, 0.1000, 1r"],
     );
+}
+
+/// A wide tolerance on one side of 1 is none on the other.
+#[test]
+fn each_direction_has_its_tolerance() {
+    let row = |down: f64, up: f64, words: &str, expected: &Expect| {
+        check_with(3, words, cpu(100), Tolerances { up, down, ..TOLERANCES }, expected);
+    };
+    row(0.0, 0.0, "r909 r1010 r1111", &expect!["4 Proportional: 101%, 1.0100, 3r"]);
+    row(0.0, 2.0, "r1890 r1910 r1900", &expect!["3 WithinTolerance: 190%, 1.9000, 3r"]);
+    row(0.3, 0.08, "r1100 r1080 r1090", &expect!["4 Proportional: 109%, 1.0900, 3r"]);
+    row(0.3, 0.09, "r1100 r1080 r1090", &expect!["3 WithinTolerance: 109%, 1.0900, 3r"]);
+    row(0.36, 0.0, "r660 r640 r650", &expect!["3 WithinTolerance: 65%, 0.6500, 3r"]);
+    row(0.35, 0.0, "r660 r640 r650", &expect!["3 WithinTolerance: 65%, 0.6500, 3r"]);
+    row(0.34, 0.9, "r660 r640 r650", &expect!["2 Proportional: 65%, 0.6500, 3r"]);
+    // Also with filled values: 1.9 and 0.95 of two.
+    row(0.04, 2.0, "r1900 r", &expect!["3 FilledTurnsDirection: 190%, 1.9000 -> 0.9500 of 2, 1r, 1m"]);
+    row(0.2, 0.0, "r600 r", &expect!["3 FilledWithinTolerance: 60%, 0.6000 -> 0.8000 of 2, 1r, 1m"]);
+    row(0.1, 0.0, "r600 r", &expect!["2 Proportional: 60%, 0.6000 -> 0.8000 of 2, 1r, 1m"]);
 }
 
 #[test]
@@ -388,6 +408,23 @@ fn a_value_is_held_against_ready_pods() {
         &[100, 200],
         &expect!["1 Proportional: 300, 0.3000, 3r"],
     );
+    check_whole(
+        5,
+        5,
+        "r r r r r",
+        external(value(14_334)),
+        &[8600],
+        &expect!["3 Proportional: 8600, 0.6000, 5r"],
+    );
+    check_whole(3, 3, "r r r", external(value(8888)), &[8600], &expect!["3 WithinTolerance: 8600, 0.9676"]);
+    check_whole(
+        3,
+        3,
+        "r r r",
+        object(value(20_000)),
+        &[20_666],
+        &expect!["3 WithinTolerance: 20666, 1.0333"],
+    );
     // An object has one value.
     check_whole(
         3,
@@ -427,6 +464,8 @@ fn from_zero_the_ratio_is_the_count() {
 fn an_average_is_over_observed_pods() {
     check_whole(3, 3, "", external(average(2150)), &[8600], &expect!["4 PerPod: 2867, 1.3333"]);
     check_whole(3, 4, "", external(average(2150)), &[8600], &expect!["4 WithinTolerance: 2150, 1.0000"]);
+    check_whole(5, 5, "", external(average(2867)), &[8600], &expect!["3 PerPod: 1720, 0.5999"]);
+    check_whole(3, 3, "", external(average(2900)), &[8600], &expect!["3 WithinTolerance: 2867, 0.9885"]);
     check_whole(3, 3, "", object(average(5000)), &[20_000], &expect!["4 PerPod: 6667, 1.3333"]);
     check_whole(5, 5, "", object(average(2000)), &[6000], &expect!["3 PerPod: 1200, 0.6000"]);
     // Within the tolerance it is the observed count, not the declared one.

@@ -1,0 +1,90 @@
+//! The order, where none is given.
+//!
+//! Chosen is the order n with the least N ln det Λₙ + d(n) ln N (Schwarz's criterion): Λₙ is the covariance of the one-step
+//! prediction errors of the plain estimate of that order, d(n) = n (m + 2 p) + p m the number of parameters that
+//! coordinates cannot change. Criteria on the canonical correlations alone (Bauer 2001, Econometric Theory 17(1)) were
+//! tried and rejected: with overlapping windows and a few block rows too many they took twice the order.
+//! Without noise the criterion has no bottom; there the numerical rank of the projection is the order.
+
+use super::data::Data;
+use super::hankel::Factor;
+use super::realise::project;
+use super::refine::Aim;
+use super::{
+    Choice, EXCITATION, Order, Subspace, Weighting, hankel, is_excited, least_horizon, refine, regress,
+    steps_needed,
+};
+use crate::FitError;
+
+/// Predictions from cold starts: a larger order must pay for what it is slower to settle.
+const AIM: Aim = Aim { simulation_weight: 0.0, warms_up: false };
+/// Two singular values this far apart (as a ratio) are signal and rounding.
+const NOISELESS_GAP: f64 = 1e6;
+
+impl Subspace {
+    /// The order, and the criterion where it was chosen by it.
+    pub(super) fn choose_order(&self, data: &Data) -> Result<(usize, Vec<f64>), FitError> {
+        let order_max = match self.order {
+            Order::Fixed(order) => return Ok((order, Vec::new())),
+            Order::UpTo(order_max) => order_max,
+        };
+        if order_max == 0 {
+            return Err(FitError::Order {
+                field: "order".into(),
+                value: 0,
+                allowed: "must be at least 1".into(),
+            });
+        }
+        let p = data.n_outputs;
+        let wanted = match self.horizon {
+            Choice::Fixed(horizon) => horizon,
+            Choice::Auto => least_horizon(order_max, p).max(order_max + 2),
+        };
+        // A record or an input that is too poor for that many block rows may do for fewer.
+        let mut horizon = wanted;
+        while horizon > 2 && steps_needed(data, horizon) > data.steps {
+            horizon -= 1;
+        }
+        if steps_needed(data, horizon) > data.steps {
+            let needed = steps_needed(data, horizon);
+            let what = format!("a state-space model with horizon {horizon}");
+            return Err(FitError::TooShort { found: data.steps, what, needed });
+        }
+        let mut factor = Factor::new(data, horizon);
+        if !is_excited(&factor) {
+            let found = hankel::excitation(data, 2 * horizon, EXCITATION);
+            horizon = found / 2;
+            if horizon < 2 {
+                return Err(FitError::Excitation { found, what: "any order".into(), needed: 4 });
+            }
+            factor = Factor::new(data, horizon);
+        }
+        let diverged = || FitError::Diverged { what: "the order of a state-space model".into() };
+        let order_max = order_max.min(p * (horizon - 1));
+        let projection = project(&factor, Weighting::Moesp).ok_or_else(diverged)?;
+        let values = &projection.singular_values;
+        for order in 1..=order_max {
+            let next = values.get(order).copied().unwrap_or(0.0);
+            if values[order - 1] > NOISELESS_GAP * next.max(f64::MIN_POSITIVE) {
+                return Ok((order, Vec::new()));
+            }
+        }
+        let projections: Vec<_> =
+            self.weightings().into_iter().filter_map(|weighting| project(&factor, weighting)).collect();
+        let innovations = regress::long_innovations(data, &factor, self.has_feedthrough);
+        let n_steps = data.steps as f64;
+        let criterion: Vec<f64> = (1..=order_max)
+            .map(|order| {
+                let n_parameters = order * (data.n_inputs + 2 * p) + p * data.n_inputs;
+                let log_determinants = projections.iter().map(|projection| {
+                    let found = self.estimate(data, projection, &innovations, horizon, order);
+                    found.map_or(f64::INFINITY, |(found, _)| refine::criterion(data, &found, AIM))
+                });
+                let log_determinant = log_determinants.fold(f64::INFINITY, f64::min);
+                n_steps * log_determinant + n_parameters as f64 * n_steps.ln()
+            })
+            .collect();
+        let best = (0..order_max).min_by(|&a, &b| criterion[a].total_cmp(&criterion[b]));
+        Ok((best.map_or(1, |best| best + 1), criterion))
+    }
+}
