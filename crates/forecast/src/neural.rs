@@ -56,7 +56,7 @@ pub const HELD_BACK: f64 = 0.15;
 pub const PATIENCE: u32 = 10;
 
 /// Values that a fit needs at least.
-pub const ROWS_MIN: usize = 96;
+pub const ROWS_MIN: usize = 48;
 
 /// Training steps between two looks, as a share of all.
 const LOOKS: u32 = 40;

@@ -13,7 +13,7 @@ const HARMONICS: [usize; 2] = [4, 2];
 /// Features of the calendar: harmonics, weekend, harmonics of the weekend.
 const N_CALENDAR: usize = 2 * HARMONICS[0] + 1 + 2 * HARMONICS[1];
 
-/// Values that are averaged before an origin, and as long before it as the days before are.
+/// Values that are averaged before an origin, and a day before it; where steps are long, no more than a day of them.
 const WINDOWS: [u64; 4] = [1, 4, 16, 64];
 
 /// Days before that are features, at most.
@@ -64,16 +64,25 @@ pub(super) struct Layout {
     with_week: bool,
     /// Steps to either side of the same time a day before that are averaged.
     around: u64,
+    /// Steps of the longest window.
+    longest: u64,
 }
 
 impl Layout {
-    /// Those that a training part of so many steps can teach: one day before from two days on, two from four, a week
-    /// from sixteen.
+    /// Those that a training part of so many steps can teach: one day before from three days on, two from six, a week
+    /// from sixteen. So what an origin looks back on is at most half of it, and rows are left to fit to.
     pub(super) fn of(history: &History, n_steps: u64) -> Self {
         let day = history.steps_a_day() as u64;
         let has_shape = day >= 4;
         let days = if has_shape { n_steps / day } else { 0 };
-        Self { day, n_days: (days / 2).min(DAYS_MAX), with_week: days >= 16, around: (day / 96).min(8) }
+        let longest = WINDOWS[WINDOWS.len() - 1];
+        Self {
+            day,
+            n_days: (days / 3).min(DAYS_MAX),
+            with_week: days >= 16,
+            around: (day / 96).min(8),
+            longest: if has_shape { longest.min(day) } else { longest },
+        }
     }
 
     pub(super) fn has_week(&self) -> bool {
@@ -83,9 +92,12 @@ impl Layout {
     /// Steps that an origin needs before it: the longest window that ends a day before, or the longest time that a step just
     /// after the origin looks back.
     pub(super) fn lead(&self) -> u64 {
-        let longest = WINDOWS[WINDOWS.len() - 1];
         let days = if self.with_week { 7 } else { self.n_days };
-        if days == 0 { longest } else { days * self.day + longest.max(self.around) }
+        days * self.day + self.longest.max(self.around)
+    }
+
+    fn windows(&self) -> [u64; WINDOWS.len()] {
+        WINDOWS.map(|window| window.min(self.longest))
     }
 
     pub(super) fn n_features(&self) -> usize {
@@ -148,8 +160,7 @@ impl Features {
     /// The level that values are relative to in all forecasts from an origin: the mean of the day before it, or of the
     /// longest window as long as no day was seen.
     pub(super) fn level(&self, origin: u64) -> f64 {
-        let longest = WINDOWS[WINDOWS.len() - 1];
-        self.mean(origin, if self.layout.n_days > 0 { self.layout.day } else { longest })
+        self.mean(origin, if self.layout.n_days > 0 { self.layout.day } else { self.layout.longest })
     }
 
     /// Appends the features of the step `ahead` of an origin; 1 is the origin itself, which is not seen yet.
@@ -159,9 +170,9 @@ impl Features {
         let relative = |value: f64| (value - level) as f32;
         let step = origin + u64::from(ahead) - 1;
         into.extend(&self.calendar[(step - self.calendar_from) as usize]);
-        into.extend(WINDOWS.map(|window| relative(self.mean(origin, window))));
+        into.extend(self.layout.windows().map(|window| relative(self.mean(origin, window))));
         if n_days > 0 {
-            into.extend(WINDOWS.map(|window| relative(self.mean(origin - day, window))));
+            into.extend(self.layout.windows().map(|window| relative(self.mean(origin - day, window))));
             let newest = self.before(step, origin, day);
             into.push(relative(self.mean(newest + 1, 1)));
             into.extend(
