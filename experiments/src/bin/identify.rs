@@ -21,7 +21,7 @@ use tidegate_experiments::identification::feedback::{self, BiasRow};
 use tidegate_experiments::identification::plant::{self, Excitation, Excited, Plan, TickRow};
 use tidegate_experiments::identification::scores::Horizon;
 use tidegate_experiments::identification::selection::{By, Grid};
-use tidegate_experiments::identification::session::{self, Fixed, Session, Settings, whole};
+use tidegate_experiments::identification::session::{self, Fixed, SETTLING, Session, Settings, whole};
 use tidegate_experiments::identification::table::{self, Columns};
 use tidegate_experiments::identification::{reporting, service};
 use tidegate_experiments::manifest::Manifest;
@@ -75,9 +75,9 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=10))]
     order_max: u8,
 
-    /// Greatest delay that is tried, in samples
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=50))]
-    nk_max: u8,
+    /// Greatest delay that is tried, in samples [default: 5; 0 on the service, where load and replicas act within the tick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=50))]
+    nk_max: Option<u8>,
 
     /// Samples ahead at which predictions are scored; free simulation always is
     #[arg(long, value_name = "N", value_delimiter = ',', default_values = ["1", "10", "60"])]
@@ -176,10 +176,11 @@ impl Work {
         let horizons =
             arguments.horizons.iter().map(|it| Horizon::Ahead(*it)).chain([Horizon::Free]).collect();
         let order_max = usize::from(arguments.order_max);
+        let nk_max = arguments.nk_max.unwrap_or(if arguments.data.is_some() { 5 } else { 0 });
         let settings = Settings {
             horizons,
             fixed: arguments.orders,
-            grid: Grid { nk: 0..=usize::from(arguments.nk_max), order_max, noise_max: order_max.min(2) },
+            grid: Grid { nk: 0..=usize::from(nk_max), order_max, noise_max: order_max.min(2) },
             by: arguments.select,
         };
         let source = match &arguments.data {
@@ -222,7 +223,7 @@ impl Work {
     ) -> anyhow::Result<(Session, Report, Manifest)> {
         let n = record.n_samples();
         let cut = (n as f64 * self.arguments.split).round() as usize;
-        let (estimation, validation) = (record.part(0..cut), record.part(cut..n));
+        let estimation = record.part(0..cut);
         let path = self.arguments.data.as_ref().expect("there is a file");
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let mut report = Report::new(&format!("Identification of {name}"));
@@ -242,7 +243,7 @@ impl Work {
                 "Input–output models (ARX, ARMAX, OE, BJ) take one output; name one alone to fit them.",
             );
         }
-        let session = session::carry_out(estimation, validation, &self.settings, &|_| Vec::new())?;
+        let session = session::carry_out(estimation, record.clone(), cut, &self.settings, &|_| Vec::new())?;
         let mut words = vec![format!("--data {name} --output {}", self.arguments.output.join(","))];
         if !self.arguments.inputs.is_empty() {
             words.push(format!("--inputs {}", self.arguments.inputs.join(",")));
@@ -312,7 +313,7 @@ impl Work {
             report.paragraph(note);
         }
         report.table(excited(&estimation, &validation));
-        let session = session::carry_out(estimation, validation, &self.settings, &|record| {
+        let session = session::carry_out(estimation, validation, SETTLING, &self.settings, &|record| {
             service::fit(&scenario, record)
         })?;
         let driver = match &self.arguments.controller {
@@ -335,7 +336,8 @@ impl Work {
 
     /// The arguments of the session itself.
     fn words(&self) -> String {
-        let Arguments { orders, select, order_max, nk_max, horizons, smoke, .. } = &self.arguments;
+        let Arguments { orders, select, order_max, horizons, smoke, .. } = &self.arguments;
+        let nk_max = self.settings.grid.nk.end();
         let horizons: Vec<String> = horizons.iter().map(ToString::to_string).collect();
         let mut words = vec![match orders {
             Some(Fixed { na, nb, nc, nd, nf, nk, n }) => {
@@ -449,9 +451,11 @@ fn excited(estimation: &Record, validation: &Record) -> Table {
             "mean",
             "5 %",
             "95 %",
+            "largest",
             "mean, validation",
             "5 %, validation",
             "95 %, validation",
+            "largest, validation",
         ],
     );
     let channels = |record: &Record| record.inputs.iter().chain(&record.outputs).cloned().collect::<Vec<_>>();

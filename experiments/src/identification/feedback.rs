@@ -22,7 +22,7 @@ const SYSTEM: System = System {
     hold: 1,
     n: 2000,
     from_rest: false,
-    excused: None,
+    known_gap: None,
 };
 
 /// u = r − gain · y.

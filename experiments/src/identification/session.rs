@@ -123,8 +123,10 @@ pub struct TestRow {
 pub struct Session {
     /// Data that models were fitted to.
     pub estimation: Record,
-    /// Data that they were scored on.
+    /// Data that they were scored on, from [`Session::validation_from`] on; what stands before, models may have seen.
     pub validation: Record,
+    /// The first sample that is scored.
+    pub validation_from: usize,
     /// Everything that was tried for orders.
     pub selection: Vec<SelectionRow>,
     /// The models, in the order of reports.
@@ -147,13 +149,17 @@ const WITHOUT_INPUTS: [Structure; 2] = [Structure::Ar, Structure::Arma];
 /// Models of other kinds by name, or why there is none.
 pub type More = Vec<(String, Result<Identified, String>)>;
 
-/// Fits all methods that apply; `more` are models of other kinds, fitted by the caller on the same estimation data.
+/// Samples at the start of a record that are not scored: there a model at rest meets inputs that are not.
+pub const SETTLING: usize = 25;
+
+/// Fits all methods that apply and scores them on the validation record from `validation_from` on; `more` are models of other kinds, fitted by the caller on the same estimation data.
 ///
 /// # Errors
 /// If the records are too short for anything, or no method gives a model.
 pub fn carry_out(
     estimation: Record,
     validation: Record,
+    validation_from: usize,
     settings: &Settings,
     more: &dyn Fn(&Record) -> More,
 ) -> anyhow::Result<Session> {
@@ -166,6 +172,7 @@ pub fn carry_out(
     let mut session = Session {
         estimation,
         validation,
+        validation_from,
         selection: Vec::new(),
         identified: Vec::new(),
         refused: Vec::new(),
@@ -214,9 +221,14 @@ pub fn carry_out(
         bail!("no method gave a model; {}", said.join("; "));
     }
     for model in &session.identified {
-        session.scores.extend(model.scores("estimation", &session.estimation, &settings.horizons));
-        if session.validation.n_samples() > 0 {
-            session.scores.extend(model.scores("validation", &session.validation, &settings.horizons));
+        session.scores.extend(model.scores("estimation", &session.estimation, SETTLING, &settings.horizons));
+        if session.is_validated() {
+            session.scores.extend(model.scores(
+                "validation",
+                &session.validation,
+                validation_from,
+                &settings.horizons,
+            ));
         }
     }
     session.test();
@@ -224,6 +236,11 @@ pub fn carry_out(
 }
 
 impl Session {
+    /// Whether there is anything to validate on.
+    pub fn is_validated(&self) -> bool {
+        self.validation.n_samples() > self.validation_from
+    }
+
     /// Tests the one-step residuals of all models on the estimation data.
     fn test(&mut self) {
         let one = Horizon::Ahead(NonZeroU32::MIN);
@@ -233,7 +250,7 @@ impl Session {
                 let errors: Vec<f64> =
                     output.values.iter().zip(predicted.column(index).iter()).map(|(y, p)| y - p).collect();
                 // The start, where a predictor has not seen enough.
-                let first = errors.iter().position(|it| it.is_finite()).unwrap_or(0).max(model.n_parameters);
+                let first = errors.iter().position(|it| it.is_finite()).unwrap_or(0).max(SETTLING);
                 let errors = &errors[first.min(errors.len())..];
                 let inputs: Vec<(&str, &[f64])> = self
                     .estimation
@@ -256,13 +273,13 @@ impl Session {
 }
 
 fn row(model: &Identified, output: &str, report: &ResidualReport) -> TestRow {
-    let each = |verdict: &dyn Fn(usize) -> Verdict, failed: &str| -> String {
+    let each = |verdict: &dyn Fn(usize) -> Verdict, passed: &str, failed: &str| -> String {
         let said: Vec<String> = report
             .cross_correlations
             .iter()
             .enumerate()
             .map(|(index, cross)| match verdict(index) {
-                Verdict::Passed => format!("{}: yes", cross.input),
+                Verdict::Passed => format!("{}: {passed}", cross.input),
                 Verdict::Failed { lag, .. } => format!("{}: {failed} {lag}", cross.input),
             })
             .collect();
@@ -277,8 +294,8 @@ fn row(model: &Identified, output: &str, report: &ResidualReport) -> TestRow {
         degrees_of_freedom: report.ljung_box.degrees_of_freedom,
         p_value: report.ljung_box.p_value,
         white: report.whiteness() == Verdict::Passed,
-        independent: each(&|index| report.independence(index), "no, at lag"),
-        feedback: each(&|index| report.no_feedback(index), "feedback at lag"),
+        independent: each(&|index| report.independence(index), "yes", "no, at lag"),
+        feedback: each(&|index| report.no_feedback(index), "none", "at lag"),
     }
 }
 
