@@ -28,6 +28,7 @@ use crate::last_value::ERRORS_MIN;
 use crate::linear::Linear;
 use crate::mstl::Mstl;
 use crate::naive::Naive;
+use crate::neural::Neural;
 use crate::point::{BoxedPoint, Guess, Point, is_due};
 use crate::rolling::{Issued, Rolling};
 
@@ -101,11 +102,12 @@ impl Ensemble {
         ]
     }
 
-    /// All methods of this crate: the quick ones, MSTL, and the forest.
+    /// All methods of this crate: the quick ones, MSTL, the forest, and the network.
     pub fn all_members() -> Vec<BoxedPoint> {
         let mut members = Self::quick_members();
         members.push(Box::new(Mstl::new()));
         members.push(Box::new(Forest::default()));
+        members.push(Box::new(Neural::default()));
         members
     }
 
