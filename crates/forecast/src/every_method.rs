@@ -22,7 +22,7 @@ fn methods(step_seconds: f64) -> Vec<(&'static str, Boxed)> {
         ("holt-winters", Box::new(HoltWinters::forecaster(step_seconds))),
         ("mstl", Box::new(Mstl::forecaster(step_seconds))),
         ("forest", Box::new(Calibrated::new(step_seconds, Forest::new(5)))),
-        ("neural", Box::new(Calibrated::new(step_seconds, Neural::new(80)))),
+        ("neural", Box::new(Calibrated::new(step_seconds, Neural::new(40)))),
         ("weighted", Box::new(Ensemble::weighted(Ensemble::quick_members()).forecaster(step_seconds))),
         ("median", Box::new(Ensemble::median(Ensemble::quick_members()).forecaster(step_seconds))),
     ]

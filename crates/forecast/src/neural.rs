@@ -55,8 +55,8 @@ pub const HELD_BACK: f64 = 0.15;
 /// Looks at the held-back steps without anything better, after which training ends.
 pub const PATIENCE: u32 = 10;
 
-/// Values that a fit needs at least, beside those that the first of them looks back on. Few, so that a record of a week
-/// of hours has errors to take quantiles from; that a network fits two days by heart is what the held-back steps are for.
+/// Values that a fit needs at least, beside those that the first of them looks back on. Few, so that eight days of hours
+/// have errors to take quantiles from; that a network fits two days by heart is what the held-back steps are for.
 pub const ROWS_MIN: usize = 48;
 
 /// Training steps between two looks, as a share of all.

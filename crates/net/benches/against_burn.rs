@@ -8,10 +8,12 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use burn::module::{AutodiffModule, Module, Param};
-use burn::nn::{Linear, LinearConfig};
-use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{Device, Tensor, TensorData};
+// What is derived names it so.
+use burn_core as burn;
+use burn_core::module::{AutodiffModule, Module, Param};
+use burn_core::tensor::{Device, Tensor, TensorData};
+use burn_nn::{Linear, LinearConfig};
+use burn_optim::{AdamConfig, GradientsParams};
 use rand::RngExt;
 use tidegate_core::{Seed, Stream};
 use tidegate_net::{Activation, Initial, Network, Pass, Pointwise, Shape, Trainer};
@@ -47,21 +49,29 @@ impl Mlp {
     }
 
     fn forward(&self, inputs: Tensor<2>) -> Tensor<2> {
-        let hidden = burn::tensor::activation::relu(self.first.forward(inputs));
-        let hidden = burn::tensor::activation::relu(self.second.forward(hidden));
+        let hidden = burn_core::tensor::activation::relu(self.first.forward(inputs));
+        let hidden = burn_core::tensor::activation::relu(self.second.forward(hidden));
         self.third.forward(hidden)
     }
 }
 
-/// The fastest of the repeats, in microseconds a call.
-fn fastest(n_calls: u32, mut call: impl FnMut()) -> f64 {
-    let mut fastest = f64::INFINITY;
-    for _ in 0..REPEATS {
+/// Fastest and median of the repeats of both, in microseconds a call; they take turns, so that what else the machine does
+/// hits both.
+fn both(n_calls: u32, mut ours: impl FnMut(), mut theirs: impl FnMut()) -> [[f64; 2]; 2] {
+    let time = |call: &mut dyn FnMut()| {
         let start = Instant::now();
         (0..n_calls).for_each(|_| call());
-        fastest = fastest.min(start.elapsed().as_secs_f64() / f64::from(n_calls));
+        start.elapsed().as_secs_f64() / f64::from(n_calls) * 1e6
+    };
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..REPEATS {
+        times[0].push(time(&mut ours));
+        times[1].push(time(&mut theirs));
     }
-    fastest * 1e6
+    times.map(|mut times| {
+        times.sort_unstable_by(f64::total_cmp);
+        [times[0], times[REPEATS / 2]]
+    })
 }
 
 fn main() {
@@ -103,21 +113,29 @@ fn main() {
             assert!((ours - theirs).abs() < 1e-3, "{shape}: {ours}, burn {theirs}");
         }
 
-        let ours = fastest(1, || our_step(&mut network));
-        let theirs = fastest(1, || their_step(&mut mlp));
-        let row = &inputs[..widths[0]];
-        let our_row = fastest(50, || {
-            black_box(network.forward(black_box(row), &mut pass));
-        });
-        let valid = mlp.valid();
-        let their_row = fastest(50, || {
-            black_box(valid.forward(of(black_box(row), widths[0], &device)).into_data());
-        });
-        println!(
-            "{shape}, batch {batch}: a step {ours:.0} µs, burn {theirs:.0} µs, {:.1} times; one row {our_row:.2} µs, \
-             burn {their_row:.2} µs, {:.1} times",
-            theirs / ours,
-            their_row / our_row,
+        let print = |what: &str, [ours, theirs]: [[f64; 2]; 2]| {
+            println!(
+                "{shape}, {what}: {:.1} µs (median {:.1}), burn {:.1} µs ({:.1}), {:.1} times ({:.1})",
+                ours[0],
+                ours[1],
+                theirs[0],
+                theirs[1],
+                theirs[0] / ours[0],
+                theirs[1] / ours[1],
+            );
+        };
+        let steps = both(1, || our_step(&mut network), || their_step(&mut mlp));
+        print(&format!("a step at batch {batch}"), steps);
+        let (row, valid) = (&inputs[..widths[0]], mlp.valid());
+        let rows = both(
+            50,
+            || {
+                black_box(network.forward(black_box(row), &mut pass));
+            },
+            || {
+                black_box(valid.forward(of(black_box(row), widths[0], &device)).into_data());
+            },
         );
+        print("one row forward", rows);
     }
 }

@@ -170,6 +170,25 @@ mod tests {
         assert!((parameter[0] + 0.5).abs() < 1e-5 && (parameter[1] - 0.75).abs() < 1e-5, "{parameter:?}");
     }
 
+    /// A unit that died: after one gradient there is none, m = 0.1 · 0.9ᵗ and v = 0.001 · 0.999ᵗ. Where they would leave
+    /// the normal numbers they are 0, and nothing moves.
+    #[test]
+    fn moments_end_at_zero_and_not_below_the_normal_numbers() {
+        let (mut adam, mut parameter) = (Adam::new(1), [0.0]);
+        adam.step(0.1, &[1.0], &mut parameter);
+        let mut step = |n: usize| {
+            (0..n).for_each(|_| adam.step(0.1, &[0.0], &mut parameter));
+            (adam.first[0], adam.second[0], parameter[0])
+        };
+        let (first, second, _) = step(700);
+        assert!((f64::from(first) / (0.1 * 0.9_f64.powi(700)) - 1.0).abs() < 1e-4, "{first}");
+        assert!((f64::from(second) / (0.001 * 0.999_f64.powi(700)) - 1.0).abs() < 1e-4, "{second}");
+        let (first, _, before) = step(200);
+        assert_eq!(first, 0.0);
+        let (_, second, after) = step(90_000);
+        assert_eq!((second, after), (0.0, before));
+    }
+
     #[test]
     fn the_norm_is_of_all_parameters_together() {
         let mut gradient = vec![3.0; 9];

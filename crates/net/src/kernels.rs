@@ -185,11 +185,16 @@ pub(crate) fn by_inputs(
 /// by_biases = sum of the rows of `deltas`.
 pub(crate) fn by_biases(deltas: &[f32], by_biases: &mut [f32]) {
     by_biases.fill(0.0);
-    for row in deltas.chunks_exact(by_biases.len()) {
-        for (sum, delta) in by_biases.iter_mut().zip(row) {
-            *sum += delta;
-        }
-    }
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for row in deltas.chunks_exact(by_biases.len()) {
+                for (sum, delta) in by_biases.iter_mut().zip(row) {
+                    *sum += delta;
+                }
+            }
+        },
+    );
 }
 
 /// Matrices that are no wider have loops of their own: for few rows packing the weights costs more than reading them so
@@ -352,12 +357,19 @@ pub(crate) fn adam(
         || {
             let moments = first.iter_mut().zip(second.iter_mut());
             for ((parameter, gradient), (first, second)) in parameters.iter_mut().zip(gradient).zip(moments) {
-                *first += by.share_of_first * (gradient - *first);
-                *second = by.kept_of_second * *second + by.share_of_second * (gradient * gradient);
+                *first = normal(*first + by.share_of_first * (gradient - *first));
+                *second = normal(by.kept_of_second * *second + by.share_of_second * (gradient * gradient));
                 *parameter -= by.rate * *first / (second.sqrt() * by.root + by.epsilon);
             }
         },
     );
+}
+
+/// The number, or 0 where it is below all normal ones. Moments of a unit that is never active any more shrink by a factor
+/// a step and would stay there, where processors take a hundred times as long for each of them.
+#[inline(always)]
+fn normal(number: f32) -> f32 {
+    if number.abs() < f32::MIN_POSITIVE { 0.0 } else { number }
 }
 
 /// What is the same for all parameters in one step of Adam.
@@ -378,13 +390,18 @@ pub(crate) struct AdamFactors {
 
 /// Σ x², in eight partial sums.
 pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
-    let mut sums = [0.0_f64; 8];
-    let chunks = values.chunks_exact(sums.len());
-    let rest: f64 = chunks.remainder().iter().map(|value| f64::from(*value) * f64::from(*value)).sum();
-    for chunk in chunks {
-        for (sum, value) in sums.iter_mut().zip(chunk) {
-            *sum += f64::from(*value) * f64::from(*value);
-        }
-    }
-    sums.iter().sum::<f64>() + rest
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0_f64; 8];
+            let (chunks, rest) = values.as_chunks::<8>();
+            for chunk in chunks {
+                for (sum, value) in sums.iter_mut().zip(chunk) {
+                    *sum += f64::from(*value) * f64::from(*value);
+                }
+            }
+            sums.iter().sum::<f64>()
+                + rest.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>()
+        },
+    )
 }

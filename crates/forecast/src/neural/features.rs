@@ -70,7 +70,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Those that a training part of so many steps can teach: one day before from three days on, two from six, a week
-    /// from sixteen. So what an origin looks back on is at most half of it, and rows are left to fit to.
+    /// from sixteen. So what an origin looks back on is two thirds of it at most, and rows are left to fit to.
     pub(super) fn of(history: &History, n_steps: u64) -> Self {
         let day = history.steps_a_day() as u64;
         let has_shape = day >= 4;

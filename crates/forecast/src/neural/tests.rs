@@ -147,6 +147,26 @@ fn features_are_what_they_are_called() {
     }
 }
 
+/// Of eight days of hours, the first two thirds once were not enough to be fitted to, as an origin looked back on 112 hours;
+/// so for two weeks there were no errors of its own, and then those of a change were the first.
+#[test]
+fn eight_days_of_hours_are_enough_to_have_errors() {
+    let mut history = History::new(3600.0, REMEMBERED_SECONDS);
+    history.reset(calendar_in(chrono_tz::UTC, "2025-03-03T00:00:00"));
+    noisy(8 * 24).for_each(|value| history.push(Some(value)));
+    let mut neural = Neural::new(10);
+    neural.fit(&history, 8 * 24 * 2 / 3);
+    assert_eq!(neural.name(), "neural, calendar, days before and newest values");
+    for step_seconds in [60.0, 900.0, 3600.0, 21_600.0] {
+        let history = History::new(step_seconds, REMEMBERED_SECONDS);
+        let day = history.steps_a_day() as u64;
+        for n_steps in (2 * day..22 * day).step_by(day as usize / 4) {
+            let lead = Layout::of(&history, n_steps).lead();
+            assert!(3 * lead <= 2 * n_steps, "{lead} of {n_steps} steps of {step_seconds} s");
+        }
+    }
+}
+
 #[test]
 fn units_are_undone() {
     for values in [vec![0.0, 3.0, 500.0], vec![0.0; 3], vec![7.0; 2], vec![1e-300, 1e100], vec![]] {
