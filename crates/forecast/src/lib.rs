@@ -63,5 +63,5 @@ pub use moving_window::MovingWindow;
 pub use mstl::Mstl;
 pub use naive::Naive;
 pub use neural::Neural;
-pub use point::{BoxedPoint, Point};
+pub use point::{BoxedPoint, EachWithSpread, Point};
 pub use seasonal_naive::SeasonalNaive;

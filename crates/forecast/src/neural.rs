@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | u | mean of the training part; g is then standardised by mean and deviation of that part |
 //! | ℓ | mean of g(y) over the day before t: after a change of level has lasted a day, forecasts have moved by as much without a new fit |
-//! | net | two hidden layers of [`HIDDEN`] with ReLU; out come the quantiles at [`Quantiles::LEVELS`], which cannot cross |
+//! | net | two hidden layers of [`HIDDEN`] with `ReLU`; out come the quantiles at [`Quantiles::LEVELS`], which cannot cross |
 //! | h | horizon, an input: one network for all of them, each forecast directly and not from other forecasts |
 //!
 //! Calendar features of the step that is forecast and lags of its own stand beside what is known at the origin, as in
@@ -34,7 +34,7 @@ use tidegate_net::{Activation, Initial, Network, Pass, QuantileHead, Schedule, S
 use self::features::{Features, Layout, Unit};
 use crate::calibrated::Calibrated;
 use crate::history::History;
-use crate::point::Point;
+use crate::point::{EachWithSpread, Point};
 use crate::rolling::Rolling;
 
 /// History that is fitted to: three weeks, and the day before the first of them.
@@ -74,7 +74,7 @@ const LEARNING_RATE: (f64, f64) = (3e-3, 1e-5);
 const NORM_MOST: f64 = 1.0;
 
 /// Standardised inputs are kept within this: while a change of level is a day old at most, values before it lie further
-/// out than any that was fitted to, and a network with ReLU would go on in a straight line.
+/// out than any that was fitted to, and a network with `ReLU` would go on in a straight line.
 const INPUT_MOST: f32 = 4.0;
 
 /// Positions among the levels of 10 %, the median and 90 %.
@@ -168,7 +168,7 @@ impl Point for Neural {
         history: &History,
         origins: &[u64],
         aheads: &[u32],
-        each: &mut dyn FnMut(usize, &[f64], &[f64]),
+        each: EachWithSpread<'_>,
     ) {
         let (Some(fit), Some((first, last))) = (&self.fit, origins.first().zip(origins.last())) else {
             return;
@@ -216,7 +216,7 @@ impl Neural {
         if rows.len() < ROWS_MIN || held_back.is_empty() {
             return None;
         }
-        let unit = Unit::of((first..cut).filter_map(|step| history.get(step)));
+        let unit = Unit::of(&(first..cut).filter_map(|step| history.get(step)));
         let most = 2.0 * (first..end).filter_map(|step| history.get(step)).fold(0.0, f64::max);
         let features = Features::new(history, layout, unit, first..end, rows_from..end);
         let target = |step: u64, ahead: u32| {

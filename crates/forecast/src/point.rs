@@ -2,6 +2,9 @@
 
 use crate::history::History;
 
+/// Takes the position of an origin, its forecasts, and the errors to be expected of them or nothing.
+pub type EachWithSpread<'a> = &'a mut dyn FnMut(usize, &[f64], &[f64]);
+
 /// A method of point forecasts: fitted to a part of a history, it forecasts from any moment of it.
 ///
 /// [`crate::Calibrated`] makes a [`tidegate_core::Forecaster`] of one, [`crate::Ensemble`] a combination of several.
@@ -46,7 +49,7 @@ pub trait Point {
         history: &History,
         origins: &[u64],
         aheads: &[u32],
-        each: &mut dyn FnMut(usize, &[f64], &[f64]),
+        each: EachWithSpread<'_>,
     ) {
         self.forecast(history, origins, aheads, &mut |index, forecast| each(index, forecast, &[]));
     }
@@ -110,7 +113,7 @@ impl Point for BoxedPoint {
         history: &History,
         origins: &[u64],
         aheads: &[u32],
-        each: &mut dyn FnMut(usize, &[f64], &[f64]),
+        each: EachWithSpread<'_>,
     ) {
         (**self).forecast_with_spread(history, origins, aheads, each);
     }

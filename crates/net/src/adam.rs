@@ -140,7 +140,9 @@ pub fn clip_norm(gradient: &mut [f32], most: f64) -> f64 {
     // The small number is theirs.
     let factor = most / (norm + 1e-6);
     if norm.is_finite() && factor < 1.0 {
-        gradient.iter_mut().for_each(|value| *value *= factor as f32);
+        for value in gradient {
+            *value *= factor as f32;
+        }
     }
     norm
 }

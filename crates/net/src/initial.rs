@@ -13,7 +13,7 @@ use crate::shape::Shape;
 pub enum Initial {
     /// Weights and biases ± 1/√n, as `torch.nn.Linear` starts (Kaiming uniform with a = √5).
     TorchLinear,
-    /// Weights ± √(6/n), biases 0: keeps the variance through ReLU (He et al., "Delving deep into rectifiers", ICCV
+    /// Weights ± √(6/n), biases 0: keeps the variance through `ReLU` (He et al., "Delving deep into rectifiers", ICCV
     /// 2015, eq. 10).
     KaimingUniform,
     /// Weights ± √(6/(n + m)), biases 0: keeps the variance through tanh, forwards and backwards (Glorot and Bengio,

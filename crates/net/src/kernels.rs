@@ -6,6 +6,10 @@
 //! The matrix product is the usual one (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM
 //! TOMS 34, 2008, in one block, as these matrices fit the second-level cache): both factors are copied into panels as the inner loop reads them,
 //! and a tile of [`TILE_ROWS`] × [`TILE_VECTORS`] vectors of the product stays in registers meanwhile.
+#![allow(
+    clippy::inline_always,
+    reason = "what is not inlined into a call of the library is compiled for the least of all processors"
+)]
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -30,16 +34,16 @@ const TILE_ROWS: usize = 6;
 /// Vectors in a row of a tile.
 const TILE_VECTORS: usize = 2;
 
-/// product += left · right.
+/// sums += left · right.
 ///
 /// # Shapes
-/// left: rows × depth, right: depth × columns, product: rows × columns, row after row.
+/// left: rows × depth, right: depth × columns, sums: rows × columns, row after row.
 struct Product<'a> {
     left: View<'a>,
     right: View<'a>,
     depth: usize,
     columns: usize,
-    product: &'a mut [f32],
+    sums: &'a mut [f32],
     panels: &'a mut Panels,
 }
 
@@ -48,7 +52,7 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { left, right, depth, columns, product, panels } = self;
+        let Self { left, right, depth, columns, sums: product, panels } = self;
         let width = TILE_VECTORS * size_of::<S::f32s>() / size_of::<f32>();
         let rows = product.len() / columns;
         // Rows and columns beyond the last are 0.
@@ -122,13 +126,13 @@ pub(crate) fn affine(inputs: &[f32], weights: &[f32], biases: &[f32], sums: &mut
     }
     let left = View { values: inputs, by_row: n, by_column: 1 };
     let right = View { values: weights, by_row: m, by_column: 1 };
-    Arch::new().dispatch(Product { left, right, depth: n, columns: m, product: sums, panels });
+    Arch::new().dispatch(Product { left, right, depth: n, columns: m, sums, panels });
 }
 
-/// by_weights = inputsᵀ · deltas.
+/// `by_weights` = inputsᵀ · deltas.
 ///
 /// # Shapes
-/// inputs: batch × n, deltas: batch × m, by_weights: n × m.
+/// inputs: batch × n, deltas: batch × m, `by_weights`: n × m.
 pub(crate) fn by_weights(
     inputs: &[f32],
     deltas: &[f32],
@@ -158,13 +162,13 @@ pub(crate) fn by_weights(
     by_weights.fill(0.0);
     let left = View { values: inputs, by_row: 1, by_column: n };
     let right = View { values: deltas, by_row: m, by_column: 1 };
-    Arch::new().dispatch(Product { left, right, depth: batch, columns: m, product: by_weights, panels });
+    Arch::new().dispatch(Product { left, right, depth: batch, columns: m, sums: by_weights, panels });
 }
 
-/// by_inputs = deltas · weightsᵀ.
+/// `by_inputs` = deltas · weightsᵀ.
 ///
 /// # Shapes
-/// deltas: batch × m, weights: n × m, by_inputs: batch × n.
+/// deltas: batch × m, weights: n × m, `by_inputs`: batch × n.
 pub(crate) fn by_inputs(
     deltas: &[f32],
     weights: &[f32],
@@ -179,10 +183,10 @@ pub(crate) fn by_inputs(
     by_inputs.fill(0.0);
     let left = View { values: deltas, by_row: m, by_column: 1 };
     let right = View { values: weights, by_row: 1, by_column: m };
-    Arch::new().dispatch(Product { left, right, depth: m, columns: n, product: by_inputs, panels });
+    Arch::new().dispatch(Product { left, right, depth: m, columns: n, sums: by_inputs, panels });
 }
 
-/// by_biases = sum of the rows of `deltas`.
+/// `by_biases` = sum of the rows of `deltas`.
 pub(crate) fn by_biases(deltas: &[f32], by_biases: &mut [f32]) {
     by_biases.fill(0.0);
     Arch::new().dispatch(
@@ -256,7 +260,7 @@ fn narrow_affine(inputs: &[f32], weights: &[f32], n: usize, sums: &mut [f32]) {
     );
 }
 
-/// by_weights = inputsᵀ · deltas, for few outputs.
+/// `by_weights` = inputsᵀ · deltas, for few outputs.
 fn narrow_by_weights(inputs: &[f32], deltas: &[f32], n: usize, by_weights: &mut [f32]) {
     let m = by_weights.len() / n;
     Arch::new().dispatch(
@@ -280,7 +284,7 @@ fn narrow_by_weights(inputs: &[f32], deltas: &[f32], n: usize, by_weights: &mut 
     );
 }
 
-/// by_inputs = deltas · weightsᵀ, for few outputs.
+/// `by_inputs` = deltas · weightsᵀ, for few outputs.
 fn narrow_by_inputs(deltas: &[f32], weights: &[f32], m: usize, by_inputs: &mut [f32]) {
     let n = weights.len() / m;
     Arch::new().dispatch(
@@ -301,7 +305,7 @@ fn narrow_by_inputs(deltas: &[f32], weights: &[f32], m: usize, by_inputs: &mut [
     );
 }
 
-/// sums += Σᵢ inputs\[i\] · weights\[i, ·\]; inputs of 0, half of them behind a ReLU, cost nothing.
+/// sums += Σᵢ inputs\[i\] · weights\[i, ·\]; inputs of 0, half of them behind a `ReLU`, cost nothing.
 fn add_rows(inputs: &[f32], weights: &[f32], sums: &mut [f32]) {
     let m = sums.len();
     Arch::new().dispatch(
@@ -309,8 +313,7 @@ fn add_rows(inputs: &[f32], weights: &[f32], sums: &mut [f32]) {
         || {
             let mut rows = inputs.iter().zip(weights.chunks_exact(m)).filter(|(input, _)| **input != 0.0);
             // Four at a time, so that a sum is loaded and stored a quarter as often.
-            loop {
-                let Some((a, of_a)) = rows.next() else { break };
+            while let Some((a, of_a)) = rows.next() {
                 let Some((b, of_b)) = rows.next() else {
                     add_row(*a, of_a, sums);
                     break;

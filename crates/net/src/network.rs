@@ -214,7 +214,7 @@ mod tests {
     }
 
     /// Central differences in double precision; the loss weighs every output and is curved in it. The step is small
-    /// enough that no unit of these seeds changes the side of its ReLU: where one did, both sides would differ.
+    /// enough that no unit of these seeds changes the side of its `ReLU`: where one did, both sides would differ.
     #[test]
     fn gradients_are_those_of_finite_differences() {
         let loss = |output: f64, place: usize| (1.0 + place as f64) * (output * output + output.sin());

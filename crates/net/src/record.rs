@@ -121,7 +121,7 @@ impl Network {
 
     /// Nothing is allocated that the record does not hold.
     fn zeros_if(shape: Shape, n_bytes: usize) -> Result<Self, RecordError> {
-        if shape.n_parameters() * 4 != n_bytes { Err(RecordError::Length) } else { Ok(Self::zeros(shape)) }
+        if shape.n_parameters() * 4 == n_bytes { Ok(Self::zeros(shape)) } else { Err(RecordError::Length) }
     }
 }
 
@@ -282,7 +282,9 @@ mod tests {
     fn an_impossible_shape_is_refused_before_memory_is_taken() {
         let record = |numbers: &[u64]| {
             let mut writer = Writer::new(Kind::Network);
-            numbers.iter().for_each(|number| writer.u64(*number));
+            for number in numbers {
+                writer.u64(*number);
+            }
             writer.finish()
         };
         let huge = u64::from(u32::MAX);

@@ -20,7 +20,9 @@ impl Activation {
             Self::Identity => {}
             // Written so that NaN stays NaN: `max` would hide it.
             Self::Relu => {
-                values.iter_mut().for_each(|value| *value = if *value < 0.0 { 0.0 } else { *value })
+                for value in values {
+                    *value = if *value < 0.0 { 0.0 } else { *value };
+                }
             }
             Self::Tanh => values.iter_mut().for_each(|value| *value = value.tanh()),
         }

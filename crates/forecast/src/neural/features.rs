@@ -29,7 +29,7 @@ pub(super) struct Unit {
 
 impl Unit {
     /// Of these values; 1 where they are all 0, or all alike.
-    pub(super) fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+    pub(super) fn of(values: &(impl Iterator<Item = f64> + Clone)) -> Self {
         let mean = |of: &dyn Fn(f64) -> f64| {
             let (sum, n) = values.clone().fold((0.0, 0.0), |(sum, n), value| (sum + of(value), n + 1.0));
             sum / f64::max(n, 1.0)

@@ -102,7 +102,7 @@ fn it_does_not_see_what_is_to_come() {
 #[test]
 fn features_are_what_they_are_called() {
     let history = history((0..22 * DAY).map(|step| (step * step % 977) as f64));
-    let unit = Unit::of((0..22 * DAY).filter_map(|step| history.get(step)));
+    let unit = Unit::of(&(0..22 * DAY).filter_map(|step| history.get(step)));
     let number = |step: u64| unit.number(history.get(step).expect("it was seen"));
     let mean = |from: u64, to: u64| (from..to).map(number).sum::<f64>() / (to - from) as f64;
     for (n_steps, n_days, has_week) in
@@ -170,7 +170,7 @@ fn eight_days_of_hours_are_enough_to_have_errors() {
 #[test]
 fn units_are_undone() {
     for values in [vec![0.0, 3.0, 500.0], vec![0.0; 3], vec![7.0; 2], vec![1e-300, 1e100], vec![]] {
-        let unit = Unit::of(values.iter().copied());
+        let unit = Unit::of(&values.iter().copied());
         let rounding = 1e-12 * values.iter().fold(0.0, |most: f64, value| most.max(*value)).max(1.0);
         for value in values {
             let again = unit.value(unit.number(value));
