@@ -118,8 +118,9 @@ fn features_are_what_they_are_called() {
             features.row(origin, ahead, &mut row);
             assert_eq!(row.len(), layout.n_features());
             let step = origin + u64::from(ahead) - 1;
-            let known =
-                |season: u64| (1..=22).map(|n| step - n * season).find(|step| *step < origin).expect("one is");
+            let known = |season: u64| {
+                (1..=22).map(|n| step - n * season).find(|step| *step < origin).expect("one is")
+            };
             let time = std::f64::consts::TAU * ((step % DAY) as f64 + 0.5) / DAY as f64;
             let weekend = f64::from(u8::from(step / DAY % 7 >= 5));
             let mut truth: Vec<f64> =
