@@ -18,7 +18,7 @@ use tidegate_autoscalers::demand::{BoxedForecaster, Forecasters};
 use tidegate_core::scenario::Workload;
 use tidegate_core::{Calendar, SECONDS_PER_DAY, Scenario, Seed, Split};
 use tidegate_forecast::{
-    BoxedPoint, Ensemble, Forest, Fourier, HoltWinters, LastValue, Linear, Mstl, SeasonalNaive,
+    BoxedPoint, Ensemble, Forest, Fourier, HoltWinters, LastValue, Linear, Mstl, Neural, SeasonalNaive,
 };
 use tidegate_workload::Demand;
 
@@ -32,7 +32,7 @@ pub const HISTORY_DAYS: u64 = 14;
 const HISTORY_FROM: u64 = 1000;
 
 /// As controllers ask for them.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "seasonal_naive_day",
     "seasonal_naive_week",
     "last_value",
@@ -41,6 +41,7 @@ pub const NAMES: [&str; 10] = [
     "holt_winters",
     "mstl",
     "forest",
+    "neural",
     "ensemble",
     "scryer",
 ];
@@ -78,15 +79,16 @@ fn make(name: &str, step_seconds: f64) -> BoxedForecaster {
         "holt_winters" => Box::new(HoltWinters::forecaster(step_seconds)),
         "mstl" => Box::new(Mstl::forecaster(step_seconds)),
         "forest" => Box::new(Forest::forecaster(step_seconds)),
+        "neural" => Box::new(Neural::forecaster(step_seconds)),
         "ensemble" => Box::new(Ensemble::weighted(Ensemble::quick_members()).forecaster(step_seconds)),
         "scryer" => Box::new(Ensemble::weighted(scryer_members()).forecaster(step_seconds)),
         _ => unreachable!("names are checked when parameters are: {name}"),
     }
 }
 
-/// The two predictors that Netflix had in production.
+/// The two predictors that Netflix had in production, and the network that the source document has beside them.
 fn scryer_members() -> Vec<BoxedPoint> {
-    vec![Box::new(Linear::new()), Box::new(Fourier::new())]
+    vec![Box::new(Linear::new()), Box::new(Fourier::new()), Box::new(Neural::default())]
 }
 
 /// Days before a run; their demand is drawn when it is first asked for.

@@ -8,11 +8,12 @@
 //! | symbol | word | unit |
 //! | --- | --- | --- |
 //! | ŷ | forecast of the method | that of the values |
-//! | σ(ŷ) | 1, √(ŷ + c) or ŷ + c: whichever gives the errors the largest Laplace likelihood | |
+//! | σ(ŷ) | 1, √(ŷ + c), ŷ + c, or what the method itself expects where it says ([`Point::forecast_with_spread`]): whichever gives the errors the largest Laplace likelihood | |
 //! | c | a tenth of the mean of the history | that of the values |
 //!
 //! Counts vary more where there are more of them, and an interval of one width for the night and the noon would be
-//! right on average only.
+//! right on average only. A method that learns quantiles knows more than that; dividing by its own spread is locally
+//! weighted conformal prediction (section 5.2 of Lei et al.).
 //!
 //! **Errors** are out of sample. The first time, and whenever the history has become twice as long until it fills the
 //! memory, the method is fitted to the first two thirds and its errors are those of the last third (split conformal
@@ -45,11 +46,14 @@ use crate::conformal::{Adaptive, about, quantile};
 use crate::errors::not_negative;
 use crate::history::History;
 use crate::last_value::{ERRORS_MIN, Spread, go_on};
-use crate::point::{Point, is_due};
+use crate::point::{Guess, Point, guesses, is_due};
 use crate::rolling::{Issued, Rolling};
 
 /// Paths whose errors are ranked, at least: a rank among fewer would be coarse.
 pub const TEMPLATES_MIN: usize = 64;
+
+/// The least spread that is taken from a method, in c of the module.
+const OWN_MIN: f64 = 0.05;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -113,12 +117,12 @@ impl<P: Point> Calibrated<P> {
         self.point.fit(&self.history, split);
         if self.is_fitted() {
             let mut pairs = Vec::new();
-            self.rolling.over(&self.point, &self.history, split, end, |bucket, forecast, value| {
-                pairs.push((bucket, forecast, value));
+            self.rolling.over(&self.point, &self.history, split, end, |bucket, guess, value| {
+                pairs.push((bucket, guess, value));
             });
             self.scale = Scale::of(&pairs);
-            for (bucket, forecast, value) in pairs {
-                self.buckets[bucket].remember(self.scale.error(forecast, value));
+            for (bucket, guess, value) in pairs {
+                self.buckets[bucket].remember(self.scale.error(guess, value));
             }
             self.renewed_at = end - first + end;
         }
@@ -131,8 +135,8 @@ impl<P: Point> Calibrated<P> {
     fn advance(&mut self, end: u64) {
         let (buckets, scale) = (&mut self.buckets, self.scale);
         let (point, history) = (&self.point, &self.history);
-        self.issued.advance(&self.rolling, point, history, end, |bucket, forecast, value| {
-            buckets[bucket].score(scale.error(forecast, value));
+        self.issued.advance(&self.rolling, point, history, end, |bucket, guess, value| {
+            buckets[bucket].score(scale.error(guess, value));
         });
         if is_due(&self.point, &self.history, self.fitted_at, end) {
             self.point.fit(&self.history, end);
@@ -140,23 +144,24 @@ impl<P: Point> Calibrated<P> {
         }
     }
 
-    fn points(&self, horizon: NonZeroU32) -> Vec<f64> {
+    fn guesses(&self, horizon: NonZeroU32) -> Vec<Guess> {
         let aheads: Vec<u32> = (1..=horizon.get()).collect();
-        let mut points = Vec::new();
-        self.point.forecast(&self.history, &[self.history.n_steps()], &aheads, &mut |_, forecast| {
-            points.extend(forecast.iter().map(|value| not_negative(*value)));
+        let mut all = Vec::new();
+        let origin = self.history.n_steps();
+        self.point.forecast_with_spread(&self.history, &[origin], &aheads, &mut |_, points, spreads| {
+            all.extend(guesses(points, spreads));
         });
-        points
+        all
     }
 
-    fn quantiles(&self, point: f64, ahead: u32) -> [f64; Quantiles::LEVELS.len()] {
+    fn quantiles(&self, guess: Guess, ahead: u32) -> [f64; Quantiles::LEVELS.len()] {
         let index = self.rolling.bucket(ahead);
-        let bucket = &self.buckets[index];
+        let (bucket, point) = (&self.buckets[index], not_negative(guess.point));
         if bucket.n_errors() < ERRORS_MIN {
             return self.spread.centred_about(point, ahead);
         }
         let further = (f64::from(ahead) / f64::from(self.rolling.aheads[index])).sqrt().max(1.0);
-        about(point, further * self.scale.sigma(point), bucket.offsets())
+        about(point, further * self.scale.sigma(Guess { point, ..guess }), bucket.offsets())
     }
 
     /// Errors of the present fit from past origins, over the horizon; one template after the other.
@@ -171,13 +176,13 @@ impl<P: Point> Calibrated<P> {
         origins.sort_unstable();
         let aheads: Vec<u32> = (1..=horizon as u32).collect();
         let mut errors = vec![0.0; n_templates * horizon];
-        self.point.forecast(&self.history, &origins, &aheads, &mut |index, forecast| {
+        self.point.forecast_with_spread(&self.history, &origins, &aheads, &mut |index, points, spreads| {
             let errors = &mut errors[index * horizon..][..horizon];
             let n_known = ((end - origins[index]) as usize).min(horizon);
             let mut error = 0.0;
-            for (ahead, forecast) in forecast.iter().enumerate().take(n_known) {
+            for (ahead, guess) in guesses(points, spreads).enumerate().take(n_known) {
                 let value = self.history.get(origins[index] + ahead as u64);
-                error = value.map_or(error, |value| self.scale.error(*forecast, value));
+                error = value.map_or(error, |value| self.scale.error(guess, value));
                 errors[ahead] = error;
             }
             for ahead in n_known..horizon {
@@ -230,8 +235,8 @@ impl<P: Point> Forecaster for Calibrated<P> {
         into.values.clear();
         let Some(newest) = self.history.newest() else { return };
         if self.is_fitted() {
-            let points = self.points(horizon);
-            into.values.extend((1..).zip(points).map(|(ahead, point)| self.quantiles(point, ahead)));
+            let guesses = self.guesses(horizon);
+            into.values.extend((1..).zip(guesses).map(|(ahead, guess)| self.quantiles(guess, ahead)));
         } else {
             into.values.extend((1..=horizon.get()).map(|ahead| self.spread.about(newest, ahead)));
         }
@@ -253,8 +258,8 @@ impl<P: Point> Forecaster for Calibrated<P> {
         let within: Vec<f64> = (0..into.n_paths).map(|_| chance.0.random()).collect();
         into.values.resize(into.n_paths * n_steps, 0.0);
         let mut order: Vec<usize> = (0..n_templates).collect();
-        for (ahead, point) in self.points(horizon).into_iter().enumerate() {
-            let levels = self.quantiles(point, ahead as u32 + 1);
+        for (ahead, guess) in self.guesses(horizon).into_iter().enumerate() {
+            let levels = self.quantiles(guess, ahead as u32 + 1);
             let error = |path: usize| errors[path * n_steps + ahead];
             order.sort_unstable_by(|a, b| error(*a).total_cmp(&error(*b)).then(a.cmp(b)));
             for (rank, path) in order.iter().enumerate().filter(|(_, path)| **path < within.len()) {
@@ -288,14 +293,16 @@ enum Growth {
     None,
     Root,
     Proportional,
+    /// As the method says.
+    Own,
 }
 
 impl Scale {
     /// The one under which errors are likeliest: for Laplace errors of scale b σ, with the best b, the logarithm of the
     /// likelihood is −log mean(|e|/σ) − mean(log σ), and a constant.
-    fn of(pairs: &[(usize, f64, f64)]) -> Self {
-        let mean = |of: &dyn Fn(f64, f64) -> f64| {
-            pairs.iter().map(|(_, forecast, value)| of(*forecast, *value) / pairs.len() as f64).sum::<f64>()
+    fn of(pairs: &[(usize, Guess, f64)]) -> Self {
+        let mean = |of: &dyn Fn(Guess, f64) -> f64| {
+            pairs.iter().map(|(_, guess, value)| of(*guess, *value) / pairs.len() as f64).sum::<f64>()
         };
         let least = 0.1 * mean(&|_, value| value);
         let none = Self { growth: Growth::None, least };
@@ -304,28 +311,32 @@ impl Scale {
             return none;
         }
         let unlikely = |scale: &Self| {
-            let size = mean(&|forecast, value| scale.error(forecast, value).abs());
-            size.ln() + mean(&|forecast, _| scale.sigma(forecast).ln())
+            let size = mean(&|guess, value| scale.error(guess, value).abs());
+            size.ln() + mean(&|guess, _| scale.sigma(guess).ln())
         };
-        let all = [Growth::None, Growth::Root, Growth::Proportional].map(|growth| Self { growth, least });
+        let says = pairs.iter().all(|(_, guess, _)| guess.spread.is_some());
+        let all = [Growth::None, Growth::Root, Growth::Proportional, Growth::Own];
+        let all = all.into_iter().filter(|growth| says || *growth != Growth::Own);
         // Without any error all are likely, and the first one stays.
-        all.into_iter()
+        all.map(|growth| Self { growth, least })
             .map(|scale| (unlikely(&scale), scale))
             .fold((f64::INFINITY, none), |best, next| if next.0 < best.0 { next } else { best })
             .1
     }
 
-    fn sigma(&self, forecast: f64) -> f64 {
-        let level = forecast.max(0.0) + self.least;
+    fn sigma(&self, guess: Guess) -> f64 {
+        let level = guess.point.max(0.0) + self.least;
         match self.growth {
             Growth::None => 1.0,
             Growth::Root => level.sqrt(),
             Growth::Proportional => level,
+            // A method that is too sure of itself once must not make one error count for all.
+            Growth::Own => guess.spread.unwrap_or(level).max(OWN_MIN * self.least),
         }
     }
 
-    fn error(&self, forecast: f64, value: f64) -> f64 {
-        let forecast = not_negative(forecast);
-        (value - forecast) / self.sigma(forecast)
+    fn error(&self, guess: Guess, value: f64) -> f64 {
+        let point = not_negative(guess.point);
+        (value - point) / self.sigma(Guess { point, ..guess })
     }
 }

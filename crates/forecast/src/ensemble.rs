@@ -28,7 +28,8 @@ use crate::last_value::ERRORS_MIN;
 use crate::linear::Linear;
 use crate::mstl::Mstl;
 use crate::naive::Naive;
-use crate::point::{BoxedPoint, Point, is_due};
+use crate::neural::Neural;
+use crate::point::{BoxedPoint, Guess, Point, is_due};
 use crate::rolling::{Issued, Rolling};
 
 /// How sharply weights fall with the error.
@@ -101,11 +102,12 @@ impl Ensemble {
         ]
     }
 
-    /// All methods of this crate: the quick ones, MSTL, and the forest.
+    /// All methods of this crate: the quick ones, MSTL, the forest, and the network.
     pub fn all_members() -> Vec<BoxedPoint> {
         let mut members = Self::quick_members();
         members.push(Box::new(Mstl::new()));
         members.push(Box::new(Forest::default()));
+        members.push(Box::new(Neural::default()));
         members
     }
 
@@ -215,7 +217,7 @@ impl Point for Ensemble {
             }
             let is_fitted = member.is_fitted();
             let (losses, point) = (&mut member.losses, &member.point);
-            let add = |bucket: usize, forecast: f64, value: f64| losses[bucket].add(value - forecast, kept);
+            let add = |bucket: usize, guess: Guess, value: f64| losses[bucket].add(value - guess.point, kept);
             match (is_fitted, is_anew) {
                 (true, true) => rolling.over(point, history, split, end, add),
                 (true, false) => member.issued.advance(&rolling, point, history, end, add),

@@ -7,7 +7,7 @@ use rand_distr::{Distribution, StandardNormal, StudentT};
 use tidegate_core::{Forecaster, Paths, Quantiles, Seed, Stream};
 
 use crate::testing::{Ar1, History as Values, forecast, never_wrong, reset, values_of_all_kinds};
-use crate::{Calibrated, Ensemble, Forest, Fourier, HoltWinters, Linear, Mstl, Naive};
+use crate::{Calibrated, Ensemble, Forest, Fourier, HoltWinters, Linear, Mstl, Naive, Neural};
 
 const HOUR: f64 = 3600.0;
 
@@ -22,6 +22,7 @@ fn methods(step_seconds: f64) -> Vec<(&'static str, Boxed)> {
         ("holt-winters", Box::new(HoltWinters::forecaster(step_seconds))),
         ("mstl", Box::new(Mstl::forecaster(step_seconds))),
         ("forest", Box::new(Calibrated::new(step_seconds, Forest::new(5)))),
+        ("neural", Box::new(Calibrated::new(step_seconds, Neural::new(40)))),
         ("weighted", Box::new(Ensemble::weighted(Ensemble::quick_members()).forecaster(step_seconds))),
         ("median", Box::new(Ensemble::median(Ensemble::quick_members()).forecaster(step_seconds))),
     ]
@@ -254,6 +255,11 @@ fn before_it_is_fitted_it_says_what_stands_in() {
             "holt-winters" => &["last value", "Holt, damped", "Holt–Winters, damped"],
             "mstl" => &["last value", "MSTL, day", "MSTL, day and week"],
             "forest" => &["last value", "forest, calendar, yesterday and newest values"],
+            "neural" => &[
+                "last value",
+                "neural, calendar, days before and newest values",
+                "neural, calendar, week, days and newest values",
+            ],
             "weighted" => &["last value", "ensemble, weighted"],
             _ => &["last value", "ensemble, median"],
         };

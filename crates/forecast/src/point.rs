@@ -2,6 +2,9 @@
 
 use crate::history::History;
 
+/// Takes the position of an origin, its forecasts, and the errors to be expected of them or nothing.
+pub type EachWithSpread<'a> = &'a mut dyn FnMut(usize, &[f64], &[f64]);
+
 /// A method of point forecasts: fitted to a part of a history, it forecasts from any moment of it.
 ///
 /// [`crate::Calibrated`] makes a [`tidegate_core::Forecaster`] of one, [`crate::Ensemble`] a combination of several.
@@ -38,6 +41,33 @@ pub trait Point {
         aheads: &[u32],
         each: &mut dyn FnMut(usize, &[f64]),
     );
+
+    /// The same, and with each forecast how large an error of it is to be expected, in the unit of the values and up to a
+    /// factor that is the same for all; nothing of a method that does not say.
+    fn forecast_with_spread(
+        &self,
+        history: &History,
+        origins: &[u64],
+        aheads: &[u32],
+        each: EachWithSpread<'_>,
+    ) {
+        self.forecast(history, origins, aheads, &mut |index, forecast| each(index, forecast, &[]));
+    }
+}
+
+/// A forecast, and the size of error that the method expects of it, where it says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Guess {
+    pub(crate) point: f64,
+    pub(crate) spread: Option<f64>,
+}
+
+/// One for each horizon, of what [`Point::forecast_with_spread`] gives.
+pub(crate) fn guesses<'a>(points: &'a [f64], spreads: &'a [f64]) -> impl Iterator<Item = Guess> + 'a {
+    points
+        .iter()
+        .enumerate()
+        .map(|(place, point)| Guess { point: *point, spread: spreads.get(place).copied() })
 }
 
 /// A method that can go to another thread with its controller.
@@ -76,6 +106,16 @@ impl Point for BoxedPoint {
         each: &mut dyn FnMut(usize, &[f64]),
     ) {
         (**self).forecast(history, origins, aheads, each);
+    }
+
+    fn forecast_with_spread(
+        &self,
+        history: &History,
+        origins: &[u64],
+        aheads: &[u32],
+        each: EachWithSpread<'_>,
+    ) {
+        (**self).forecast_with_spread(history, origins, aheads, each);
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::history::History;
 use crate::last_value::lags;
-use crate::point::Point;
+use crate::point::{Guess, Point, guesses};
 
 /// Origins are at least so far apart.
 const STRIDE_SECONDS: f64 = 900.0;
@@ -43,7 +43,7 @@ impl Rolling {
         history: &History,
         from: u64,
         end: u64,
-        mut pair: impl FnMut(usize, f64, f64),
+        mut pair: impl FnMut(usize, Guess, f64),
     ) {
         let first = from.max(point.earliest_origin(history));
         let stride = end.saturating_sub(first).div_ceil(ORIGINS_MAX).max(1);
@@ -53,11 +53,11 @@ impl Rolling {
         }
         let longest = self.aheads.partition_point(|ahead| first + u64::from(*ahead) <= end);
         let aheads = &self.aheads[..longest];
-        point.forecast(history, &origins, aheads, &mut |index, forecast| {
-            for ((bucket, ahead), forecast) in aheads.iter().enumerate().zip(forecast) {
+        point.forecast_with_spread(history, &origins, aheads, &mut |index, points, spreads| {
+            for ((bucket, ahead), guess) in aheads.iter().enumerate().zip(guesses(points, spreads)) {
                 let step = origins[index] + u64::from(*ahead) - 1;
                 if let Some(value) = history.get(step).filter(|_| step < end) {
-                    pair(bucket, *forecast, value);
+                    pair(bucket, guess, value);
                 }
             }
         });
@@ -69,7 +69,7 @@ impl Rolling {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Issued {
     /// Origin and forecasts, bucket by bucket.
-    pending: VecDeque<(u64, Vec<f64>)>,
+    pending: VecDeque<(u64, Vec<Guess>)>,
     /// Origins before this step have issued theirs, and values before it are scored.
     until: u64,
 }
@@ -89,14 +89,14 @@ impl Issued {
         point: &P,
         history: &History,
         end: u64,
-        mut pair: impl FnMut(usize, f64, f64),
+        mut pair: impl FnMut(usize, Guess, f64),
     ) {
         let first = self.until.max(point.earliest_origin(history)).next_multiple_of(rolling.stride);
         let origins: Vec<u64> = (first..end).step_by(rolling.stride as usize).collect();
         if !origins.is_empty() {
             let pending = &mut self.pending;
-            point.forecast(history, &origins, &rolling.aheads, &mut |index, forecast| {
-                pending.push_back((origins[index], forecast.to_vec()));
+            point.forecast_with_spread(history, &origins, &rolling.aheads, &mut |index, points, spreads| {
+                pending.push_back((origins[index], guesses(points, spreads).collect()));
             });
         }
         for (origin, forecasts) in &self.pending {
