@@ -20,7 +20,8 @@ fn said(output: &Output) -> String {
 fn trace() -> String {
     let row = |step: usize| {
         let hour = step as f64 / 2.0;
-        let count = 1000.0 + 500.0 * (hour * std::f64::consts::TAU / 24.0).sin() + ((step * 7919) % 101) as f64;
+        let count =
+            1000.0 + 500.0 * (hour * std::f64::consts::TAU / 24.0).sin() + ((step * 7919) % 101) as f64;
         format!("{},{}\n", step * 1800, count.round())
     };
     let rows: String = (0..12 * 48).filter(|step| *step != 400).map(row).collect();
@@ -47,8 +48,14 @@ fn written(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-const CHOICE: [&str; 6] =
-    ["--trace", "mine.csv", "--method", "last_value,seasonal_naive_day,linear,ensemble", "--horizons", "1,4h,1d"];
+const CHOICE: [&str; 6] = [
+    "--trace",
+    "mine.csv",
+    "--method",
+    "last_value,seasonal_naive_day,linear,ensemble",
+    "--horizons",
+    "1,4h,1d",
+];
 
 #[test]
 fn threads_and_interruptions_change_no_byte_and_a_check_finds_the_rows() {
@@ -68,7 +75,8 @@ fn threads_and_interruptions_change_no_byte_and_a_check_finds_the_rows() {
 
     let journal = fs::read(at.path().join("one/partial/runs.jsonl")).expect("it is there");
     fs::create_dir_all(at.path().join("cut/partial")).expect("a folder");
-    fs::write(at.path().join("cut/partial/runs.jsonl"), &journal[..journal.len() / 2]).expect("it is written");
+    fs::write(at.path().join("cut/partial/runs.jsonl"), &journal[..journal.len() / 2])
+        .expect("it is written");
     run(&["--out", "cut"]);
     assert_eq!(one, written(&at.path().join("cut")));
 

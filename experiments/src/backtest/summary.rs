@@ -71,7 +71,7 @@ pub fn rows(workload: &Workload, plan: &Plan, path: u64, method: &str, outcome: 
         .collect()
 }
 
-impl<'a> Results<'a> {
+impl Results<'_> {
     /// Labels of the horizons.
     pub fn labels(&self) -> Vec<&str> {
         self.plans[0].aheads.iter().map(|ahead| ahead.label.as_str()).collect()

@@ -64,7 +64,7 @@ struct Arguments {
     #[arg(long, value_name = "H", value_delimiter = ',', default_values = ["1", "15m", "1h", "4h", "1d"])]
     horizons: Vec<Horizon>,
 
-    /// Length of a step in seconds [default: 60 for built-in workloads and single requests; else the trace's own, but at
+    /// Length of a step in seconds [default: 300 for built-in workloads, 60 for single requests; else the trace's own, but at
     /// least 60 where a day or more is there]
     #[arg(long, value_name = "SECONDS")]
     bin_seconds: Option<f64>,
