@@ -306,9 +306,9 @@ mod tests {
         let known = series(48 * 7, 1800.0, |step| (step != 48 * 6 + 3).then(|| day(step)));
         let plan = Plan::new(&known, &horizons(&["1", "1d"]), 14.0).expect("a week");
         let mut forecaster = (without_history().make)("seasonal_naive_day", 1800.0);
-        let mut n_origins = 0;
+        let mut n_origins = 0_u32;
         let outcome = run(&known, &plan, &mut *forecaster, &mut |_, _| n_origins += 1);
-        assert_eq!(n_origins, plan.origins(known.values.len()).len());
+        assert_eq!(n_origins as usize, plan.origins(known.values.len()).len());
         for days in &outcome.days {
             let n: u32 = days.iter().map(|(_, sums)| sums.n).sum();
             // The gap is the target of one origin at each horizon, or of none.

@@ -62,16 +62,21 @@ fn workload(report: &mut Report, results: &Results<'_>) {
             with_limits(score.mean(&blocks), score.interval(&blocks))
         }
     };
-    report.table(table(results, &format!("{name}: MASE by horizon"), &number_of(Score::Mase)));
-    report.table(table(results, &format!("{name}: pinball loss by horizon"), &number_of(Score::Pinball)));
+    let mut add = |what: &str, cell: Shown<'_>| {
+        report.heading(3, format!("{name}: {what}"));
+        report.table(table(results, &format!("{name}: {what}"), cell));
+    };
+    add("MASE", &number_of(Score::Mase));
+    add("pinball loss", &number_of(Score::Pinball));
     let share = |results: &Results<'_>, method: usize, ahead: usize| {
         let blocks = results.blocks(method, ahead);
         let limits = Score::Coverage.interval(&blocks);
         let limits = limits.map(|it| format!(" ({}–{})", number(100.0 * it.low), number(100.0 * it.high)));
         format!("{}{}", percent(Score::Coverage.mean(&blocks)), limits.unwrap_or_default())
     };
-    report.table(table(results, &format!("{name}: values in the 90 % interval"), &share));
-    report.table(table(results, &format!("{name}: width of the 90 % interval"), &number_of(Score::Width)));
+    add("values in the 90 % interval", &share);
+    add("width of the 90 % interval", &number_of(Score::Width));
+    report.heading(3, format!("{name}: figures"));
     figures(report, results);
 }
 

@@ -21,8 +21,9 @@ pub const LEVEL_SHIFT: &str = "level-shift";
 /// Users a second that come on top from the shift on: 60 % of the mean of `web-diurnal`.
 const SHIFT_PER_SECOND: f64 = 7.2;
 
-/// The shift comes after this share of the days that follow on the training part.
-const SHIFT_AT: f64 = 0.35;
+/// The shift comes after this share of the days that follow on the training part: of 14 days on a Tuesday, since a Sunday's low
+/// level would hide it.
+const SHIFT_AT: f64 = 0.5;
 
 /// Paths of built-in workloads are those of the training seeds from here on; experiments tune on the first ones, and
 /// histories begin at 1000.
@@ -94,7 +95,7 @@ pub fn built_in(name: &str, extent: Extent) -> anyhow::Result<Workload> {
     );
     scenario.horizon_ticks = (f64::from(extent.days) * SECONDS_PER_DAY / scenario.tick_seconds) as u32;
     let shift_day = is_shift.then(|| {
-        extent.train_days + (SHIFT_AT * f64::from(extent.days - extent.train_days)).round().max(1.0) as u32
+        extent.train_days + (SHIFT_AT * f64::from(extent.days - extent.train_days)).floor().max(1.0) as u32
     });
     if let Some(day) = shift_day {
         let shift = Shape::Ramp {

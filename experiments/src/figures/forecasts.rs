@@ -41,10 +41,6 @@ pub fn fans(heading: &str, unit: &str, columns: &[Around], rows: &[FanRow]) -> S
     let (width, head, row_height, foot) = (1180, 84, 150, 46);
     let n_rows = rows.len() as u32;
     let column_width = width / (columns.len() as u32).max(1);
-    // A band that runs away must not flatten what was measured.
-    let values = || columns.iter().flat_map(|it| &it.measured).map(|(_, value)| *value);
-    let (_, highest) = bounds(values().filter(|value| value.is_finite()));
-    let most = (1.35 * highest).max(1e-9);
     render(width, head + n_rows * row_height + foot, |root| {
         title(&root, heading)?;
         let note = format!(
@@ -55,6 +51,10 @@ pub fn fans(heading: &str, unit: &str, columns: &[Around], rows: &[FanRow]) -> S
             let left = (column as u32 * column_width).cast_signed();
             root.draw_text(&around.caption, &text(14, &BLACK, HPos::Left), (left + 56, 62))?;
             let (from, to) = bounds(around.measured.iter().map(|(hours, _)| *hours));
+            // Each origin has a range of its own, and a band that runs away must not flatten what was measured.
+            let values = around.measured.iter().map(|(_, value)| *value);
+            let (_, highest) = bounds(values.filter(|value| value.is_finite()));
+            let most = (1.35 * highest).max(1e-9);
             for (index, row) in rows.iter().enumerate() {
                 let is_last = index + 1 == rows.len();
                 let top = (head + index as u32 * row_height).cast_signed();
