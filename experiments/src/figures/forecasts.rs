@@ -222,7 +222,10 @@ mod tests {
             Around { caption: "day 3".into(), measured: vec![(-1.0, 2.0), (0.0, f64::NAN), (1.0, 0.0)] };
         let point = FanPoint { hours: 0.0, quantiles: [0.0, 0.0, 1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 1e12] };
         let row = |fans: Vec<Vec<FanPoint>>| FanRow { caption: "mstl".into(), fans };
-        check(&fans("h", "1/s", &[around.clone()], &[row(vec![vec![point; 3]]), row(Vec::new())]), "day 3");
+        check(
+            &fans("h", "1/s", std::slice::from_ref(&around), &[row(vec![vec![point; 3]]), row(Vec::new())]),
+            "day 3",
+        );
         check(&fans("h", "1/s", &[], &[]), "measured");
         let positions = ["1 step".to_owned(), "1 h".to_owned()];
         let axes = Axes {
