@@ -498,14 +498,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("my trace.csv");
         let write = |text: &str| fs::write(&path, text).expect("it is written");
-        // Steps of 10 s; the third is missing, and of the third bin all but one.
-        write("t_s,requests\n0,10\n10,30\n30,50\n40,5\n70,70\n80,1\n");
+        // Steps of 10 s; the third is missing, and the fifth and sixth, which are a bin of 20 s.
+        let later: Vec<String> = (8..16).map(|step| format!("{},1\n", 10 * step)).collect();
+        write(&format!("t_s,requests\n0,10\n10,30\n30,50\n60,70\n70,10\n{}", later.concat()));
         let counted_in = |bin| counted(&path, None, bin).map_err(|error| format!("{error:#}"));
         let own = counted_in(None).expect("a trace");
         assert_eq!((own.name.as_str(), own.step_seconds), ("my-trace", 10.0));
-        assert_eq!(own.per_second[..4], [Some(1.0), Some(3.0), None, Some(5.0)]);
+        assert_eq!(own.per_second[..7], [Some(1.0), Some(3.0), None, Some(5.0), None, None, Some(7.0)]);
         let wide = counted_in(Some(20.0)).expect("a trace");
-        assert_eq!(wide.per_second, [Some(2.0), Some(5.0), Some(0.5), Some(7.0)]);
+        assert_eq!(wide.per_second[..5], [Some(2.0), Some(5.0), None, Some(4.0), Some(0.1)]);
+        assert_eq!(wide.per_second.len(), 8);
         assert_ne!(own.hash, wide.hash);
         let error = counted_in(Some(15.0)).expect_err("no multiple");
         let said = "--bin-seconds must be a whole multiple of the trace's step of 10 s, but is 15";
