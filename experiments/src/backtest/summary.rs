@@ -284,7 +284,7 @@ fn shift(results: &Results<'_>, day: u32) -> Table {
                 let days = outcomes.iter().flat_map(|outcome| &outcome.days[ahead]);
                 let blocks: Vec<Sums> =
                     days.filter(|(day, _)| span.contains(day)).map(|(_, sums)| *sums).collect();
-                percent(Score::Coverage.mean(&blocks))
+                if blocks.is_empty() { "–".into() } else { percent(Score::Coverage.mean(&blocks)) }
             });
             table.row([(*method).to_owned(), label.to_owned()].into_iter().chain(coverage));
         }
