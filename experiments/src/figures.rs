@@ -14,6 +14,7 @@ use crate::report::number;
 
 pub use tuning::{Change, Course, before_and_after, searches};
 
+pub mod forecasts;
 pub mod identification;
 mod tuning;
 

@@ -46,6 +46,9 @@ pub const NAMES: [&str; 11] = [
     "scryer",
 ];
 
+/// Those of [`NAMES`] that combine several of the others.
+pub const COMBINED: [&str; 2] = ["ensemble", "scryer"];
+
 /// Forecasters that know nothing before the run.
 pub fn without_history() -> Forecasters {
     Forecasters { names: &NAMES, make: Arc::new(make), history: Arc::new(|_, _| Vec::new()) }
@@ -184,7 +187,7 @@ impl History {
 }
 
 /// Whether a trace is part of the demand: then it is the same in every world.
-fn is_recorded(workload: &Workload) -> bool {
+pub(crate) fn is_recorded(workload: &Workload) -> bool {
     match workload {
         Workload::Recorded(_) => true,
         Workload::Scaled(of, _) => is_recorded(of),
@@ -211,6 +214,7 @@ mod tests {
             forecaster.forecast(3.try_into().expect("it is not 0"), &mut quantiles);
             assert_eq!(quantiles.values.len(), 3, "{name}");
         }
+        assert!(COMBINED.iter().all(|name| NAMES.contains(name)));
         let catalog = crate::controllers::catalog();
         for kind in ["predictive", "scryer", "reactive_predictive", "aws_predictive"] {
             let built = catalog.build(kind, &toml::Table::new(), &facts);

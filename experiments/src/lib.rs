@@ -16,6 +16,7 @@
     reason = "experiments are where clock, disk, threads and terminal belong"
 )]
 
+pub mod backtest;
 pub mod cli;
 pub mod comparison;
 pub mod controllers;

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use serde::Serialize;
 
 use crate::report::Report;
-use crate::scores::{self, RunRow};
+use crate::scores;
 
 /// Writes one file.
 ///
@@ -35,7 +36,10 @@ pub fn write_report(out: &Path, report: &Report) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If there is no such file, it has other columns, or a row is not in it.
-pub fn check_rows(out: &Path, rows: impl IntoIterator<Item = (String, RunRow)>) -> anyhow::Result<()> {
+pub fn check_rows<R: Serialize>(
+    out: &Path,
+    rows: impl IntoIterator<Item = (String, R)>,
+) -> anyhow::Result<()> {
     let path = out.join("runs.csv");
     let stored = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let mut different = Vec::new();

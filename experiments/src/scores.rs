@@ -11,7 +11,7 @@ use tidegate_stats::mean;
 pub const LEVEL: f64 = 0.95;
 
 /// The world from which resampling draws; it is no evaluation world, so its number is free.
-const RESAMPLING: Seed = Seed::training(u64::MAX);
+pub(crate) const RESAMPLING: Seed = Seed::training(u64::MAX);
 
 /// One run. Every column has its unit in its name; quantiles are infinite where enough users gave up, and a metric
 /// that does not exist for a scenario is NaN.

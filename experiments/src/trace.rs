@@ -100,6 +100,61 @@ pub fn on(scenario: &Scenario, path: &Path, column: Option<&str>) -> anyhow::Res
     Ok(scenario)
 }
 
+/// A trace on a grid, as it was recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counted {
+    /// The file's name without its ending, in letters, digits and dashes.
+    pub name: String,
+    /// What was made of the file.
+    pub note: String,
+    /// Hash of the file and of how it was read.
+    pub hash: String,
+    /// Mean rate of each step in 1/s; `None` in a gap.
+    pub per_second: Vec<Option<f64>>,
+    /// Length of a step.
+    pub step_seconds: f64,
+    /// When it starts, if it says so.
+    pub start: Option<NaiveDateTime>,
+}
+
+/// Reads a trace on the grid of `bin_seconds`; without that on its own, or a minute for a trace of single requests.
+///
+/// A bin of which less than half was observed is a gap; an unfinished last one is left out.
+///
+/// # Errors
+/// If the file cannot be read as a trace, or a bin is no whole number of the trace's own steps.
+pub fn counted(path: &Path, column: Option<&str>, bin_seconds: Option<f64>) -> anyhow::Result<Counted> {
+    let shown = path.display().to_string();
+    let bytes = fs::read(path).with_context(|| shown.clone())?;
+    let mut trace = read_trace(&bytes, &options(column)).with_context(|| shown.clone())?;
+    if let Some(step) = bin_seconds.filter(|_| trace.kind == TraceKind::Requests) {
+        let options = TraceOptions { step_seconds: Some(step), ..options(column) };
+        trace = read_trace(&bytes, &options).with_context(|| shown.clone())?;
+    }
+    let step_seconds = bin_seconds.unwrap_or(trace.step_seconds);
+    let steps = (step_seconds / trace.step_seconds).round();
+    ensure!(
+        steps >= 1.0 && (steps * trace.step_seconds - step_seconds).abs() < 1e-6 * step_seconds,
+        "{shown}: --bin-seconds must be a whole multiple of the trace's step of {} s, but is {step_seconds}",
+        trace.step_seconds
+    );
+    let bin = |(counts, observed): (&[f64], &[bool])| {
+        let there = counts.iter().zip(observed).filter(|(_, observed)| **observed);
+        let (sum, n) = there.fold((0.0, 0_usize), |(sum, n), (count, _)| (sum + count, n + 1));
+        (2 * n >= counts.len()).then(|| sum / n as f64 / trace.step_seconds)
+    };
+    let (counts, observed) =
+        (trace.counts.chunks_exact(steps as usize), trace.observed.chunks(steps as usize));
+    Ok(Counted {
+        name: name_of(path),
+        note: understood(&trace),
+        hash: runs::hash(&[&bytes, column.unwrap_or_default().as_bytes(), &step_seconds.to_le_bytes()]),
+        per_second: counts.zip(observed).map(bin).collect(),
+        step_seconds,
+        start: start_of(&trace),
+    })
+}
+
 /// What of a trace makes a world.
 #[derive(Clone, Copy)]
 enum Cut {
@@ -113,9 +168,7 @@ fn of_file(path: &Path, column: Option<&str>, cut: Cut) -> anyhow::Result<Study>
     let shown = path.display().to_string();
     let bytes = fs::read(path).with_context(|| shown.clone())?;
     let trace = read_trace(&bytes, &options(column)).with_context(|| shown.clone())?;
-    let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let name = if name.is_empty() { "trace".to_owned() } else { name };
+    let name = name_of(path);
     let mut study = of_series(&name, &Series::of(&trace), cut, start_of(&trace)).with_context(|| shown)?;
     study.notes.insert(0, understood(&trace));
     study.hash = runs::hash(&[study.hash.as_bytes(), &bytes, column.unwrap_or_default().as_bytes()]);
@@ -129,6 +182,12 @@ fn of_file(path: &Path, column: Option<&str>, cut: Cut) -> anyhow::Result<Study>
 pub fn recorded(bytes: &[u8], column: Option<&str>) -> anyhow::Result<Recorded> {
     let trace = read_trace(bytes, &options(column))?;
     Ok(trace.recorded(trace.window(), 1.0)?)
+}
+
+fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    if name.is_empty() { "trace".to_owned() } else { name }
 }
 
 fn options(column: Option<&str>) -> TraceOptions {
@@ -432,6 +491,27 @@ mod tests {
         }
         let calendar = whole.scenario().calendar;
         assert_eq!(calendar.at(1200.0).to_rfc3339(), "2024-02-29T06:00:00+00:00");
+    }
+
+    #[test]
+    fn bins_are_means_of_what_was_observed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("my trace.csv");
+        let write = |text: &str| fs::write(&path, text).expect("it is written");
+        // Steps of 10 s; the third is missing, and the fifth and sixth, which are a bin of 20 s.
+        let later: Vec<String> = (8..16).map(|step| format!("{},1\n", 10 * step)).collect();
+        write(&format!("t_s,requests\n0,10\n10,30\n30,50\n60,70\n70,10\n{}", later.concat()));
+        let counted_in = |bin| counted(&path, None, bin).map_err(|error| format!("{error:#}"));
+        let own = counted_in(None).expect("a trace");
+        assert_eq!((own.name.as_str(), own.step_seconds), ("my-trace", 10.0));
+        assert_eq!(own.per_second[..7], [Some(1.0), Some(3.0), None, Some(5.0), None, None, Some(7.0)]);
+        let wide = counted_in(Some(20.0)).expect("a trace");
+        assert_eq!(wide.per_second[..5], [Some(2.0), Some(5.0), None, Some(4.0), Some(0.1)]);
+        assert_eq!(wide.per_second.len(), 8);
+        assert_ne!(own.hash, wide.hash);
+        let error = counted_in(Some(15.0)).expect_err("no multiple");
+        let said = "--bin-seconds must be a whole multiple of the trace's step of 10 s, but is 15";
+        assert!(error.ends_with(said), "{error}");
     }
 
     #[test]
