@@ -81,6 +81,10 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=500))]
     seeds: u64,
 
+    /// Also writes series.csv, the series as they were scored, for a comparison with other programs
+    #[arg(long)]
+    series: bool,
+
     /// Folder for the results [default: results/backtest]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -134,6 +138,18 @@ struct Cell {
     workload: usize,
     path: usize,
     method: &'static str,
+}
+
+/// A step of a path: a row of series.csv.
+#[derive(Serialize)]
+struct Step<'a> {
+    workload: &'a str,
+    path: usize,
+    step_seconds: f64,
+    step: usize,
+    part: &'a str,
+    /// In 1/s; nothing for a gap.
+    rate: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -234,9 +250,29 @@ impl Work {
         outputs::write(&self.out, "timings.csv", &scores::csv_bytes(&timings)?)?;
         outputs::write(&self.out, "manifest.toml", self.manifest().text().as_bytes())?;
         outputs::write_report(&self.out, &report)?;
+        if self.arguments.series {
+            outputs::write(&self.out, "series.csv", &scores::csv_bytes(&self.steps())?)?;
+        }
         print!("{}", report.terminal());
         println!("Written to {}: report.md, report.html, runs.csv and figures.", self.out.display());
         Ok(())
+    }
+
+    fn steps(&self) -> Vec<Step<'_>> {
+        let mut steps = Vec::new();
+        for (workload, plans) in self.workloads.iter().zip(&self.plans) {
+            for (path, (series, plan)) in workload.paths.iter().zip(plans).enumerate() {
+                steps.extend(series.values.iter().enumerate().map(|(step, rate)| Step {
+                    workload: &workload.name,
+                    path,
+                    step_seconds: series.step_seconds,
+                    step,
+                    part: if step < plan.n_train { "training" } else { "test" },
+                    rate: *rate,
+                }));
+            }
+        }
+        steps
     }
 
     fn results<'a>(&'a self, finished: &'a [Finished<Outcome>]) -> Vec<Results<'a>> {
