@@ -83,7 +83,7 @@ fn make(name: &str, step_seconds: f64) -> BoxedForecaster {
         "mstl" => Box::new(Mstl::forecaster(step_seconds)),
         "forest" => Box::new(Forest::forecaster(step_seconds)),
         "neural" => Box::new(Neural::forecaster(step_seconds)),
-        "ensemble" => Box::new(Ensemble::weighted(Ensemble::quick_members()).forecaster(step_seconds)),
+        "ensemble" => Box::new(Ensemble::weighted(Ensemble::all_members()).forecaster(step_seconds)),
         "scryer" => Box::new(Ensemble::weighted(scryer_members()).forecaster(step_seconds)),
         _ => unreachable!("names are checked when parameters are: {name}"),
     }

@@ -90,10 +90,11 @@ impl Ensemble {
         Self::new(members, Combination::Median)
     }
 
-    /// The methods of this crate that are fitted within a tenth of a second: seasonal naive by day and week, linear, Fourier,
-    /// Holt–Winters.
+    /// The methods of this crate that are fitted within a tenth of a second or two: last value, seasonal naive by day and week,
+    /// linear, Fourier, Holt–Winters.
     pub fn quick_members() -> Vec<BoxedPoint> {
         vec![
+            Box::new(Naive::last_value()),
             Box::new(Naive::day()),
             Box::new(Naive::week()),
             Box::new(Linear::new()),
@@ -182,10 +183,13 @@ impl Loss {
 
 impl Point for Ensemble {
     fn name(&self) -> &'static str {
-        match self.combination {
-            _ if !self.members.iter().any(Member::is_fitted) => "",
-            Combination::Weighted => "ensemble, weighted",
-            Combination::Median => "ensemble, median",
+        let mut fitted = self.members.iter().filter(|member| member.is_fitted());
+        // One alone is no ensemble.
+        match (fitted.next(), fitted.next(), self.combination) {
+            (None, ..) => "",
+            (Some(only), None, _) => only.point.name(),
+            (_, _, Combination::Weighted) => "ensemble, weighted",
+            (_, _, Combination::Median) => "ensemble, median",
         }
     }
 
