@@ -1,0 +1,19 @@
+//! Programs of stage costs and limits, and their solvers.
+
+pub mod dynamic;
+#[cfg(test)]
+mod dynamic_tests;
+pub mod error;
+pub mod one_pool;
+pub mod pools;
+mod replica;
+pub mod table;
+#[cfg(test)]
+mod testing;
+pub mod windows;
+
+pub use dynamic::{DynamicProgramming, Law, Proof};
+pub use error::ProgramError;
+pub use one_pool::{Limits, OnePool, Switching};
+pub use pools::{Chance, Course, Pool, Pools, Risk};
+pub use table::{Band, Convex, Piece, Table};
