@@ -4,6 +4,9 @@ pub mod dynamic;
 #[cfg(test)]
 mod dynamic_tests;
 pub mod error;
+pub mod milp;
+#[cfg(test)]
+mod milp_tests;
 pub mod one_pool;
 pub mod pools;
 mod replica;
@@ -14,6 +17,7 @@ pub mod windows;
 
 pub use dynamic::{DynamicProgramming, Law, Proof};
 pub use error::ProgramError;
+pub use milp::{OnePoolMilp, PoolsMilp, SearchLimits};
 pub use one_pool::{Limits, OnePool, Switching};
 pub use pools::{Chance, Course, Pool, Pools, Risk};
 pub use table::{Band, Convex, Piece, Table};

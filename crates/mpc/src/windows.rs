@@ -5,7 +5,7 @@
 //! (van Herk 1992; Gil and Werman 1993). Both are exact and O(n), the first with a factor log2 of a small width.
 
 /// Up to this width doubling is faster: its passes work on several numbers at once.
-const NARROW: usize = 16;
+const NARROW: usize = 32;
 
 /// Storage that is kept from one use to the next.
 #[derive(Clone, Debug, Default)]
@@ -37,23 +37,22 @@ impl Windows {
     fn narrow(&mut self, values: &[f64], behind: usize, width: usize, out: &mut [f64]) {
         let n = values.len();
         // Infinity on both sides stands for what lies outside.
-        let work = &mut self.prefix;
-        work.clear();
-        work.resize(behind, f64::INFINITY);
-        work.extend_from_slice(values);
-        work.resize(n + width - 1, f64::INFINITY);
-        let mut covered = 1;
+        let (mut from, mut to) = (&mut self.prefix, &mut self.suffix);
+        from.clear();
+        from.resize(behind, f64::INFINITY);
+        from.extend_from_slice(values);
+        from.resize(n + width - 1, f64::INFINITY);
+        to.resize(from.len().max(to.len()), 0.0);
+        let (mut covered, mut left) = (1, from.len());
         while covered < width {
             let step = covered.min(width - covered);
-            let kept = work.len() - step;
-            // In place: an entry is read as right neighbour before it is written.
-            for i in 0..kept {
-                work[i] = less(work[i], work[i + step]);
-            }
-            work.truncate(kept);
+            left -= step;
+            let pairs = from[..left].iter().zip(&from[step..]);
+            to[..left].iter_mut().zip(pairs).for_each(|(to, (a, b))| *to = less(*a, *b));
+            std::mem::swap(&mut from, &mut to);
             covered += step;
         }
-        out.copy_from_slice(&work[..n]);
+        out.copy_from_slice(&from[..n]);
     }
 
     fn wide(&mut self, values: &[f64], behind: usize, width: usize, ahead: usize, out: &mut [f64]) {

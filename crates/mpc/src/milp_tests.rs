@@ -1,0 +1,68 @@
+//! The integer programs against the dynamic programme and brute force.
+
+use tidegate_core::solver::{Outcome, Solver};
+
+use crate::testing::{Kind, brute_force_pools, one_pool, pools, rng};
+use crate::{DynamicProgramming, OnePoolMilp, PoolsMilp};
+
+/// Rows of microlp hold to 1e-7, costs are up to about a hundred of them.
+const TOLERANCE: f64 = 1e-5;
+
+#[test]
+fn it_equals_the_dynamic_programme_on_1000_convex_programs() {
+    let (mut dynamic, mut milp, mut n_optimal) = (DynamicProgramming::default(), OnePoolMilp::default(), 0);
+    for seed in 0..1000 {
+        let kind = Kind { n_stages: 12, replicas_max: 12, delay_max: 1, is_convex: true };
+        let problem = one_pool(kind, &mut rng(seed + 5_000_000));
+        let (truth, found) = (dynamic.solve(&problem), milp.solve(&problem));
+        match (truth, found) {
+            (Outcome::Infeasible(a), Outcome::Infeasible(b)) => assert_eq!(a, b),
+            (Outcome::Optimal(truth), Outcome::Optimal(found)) => {
+                let difference = (truth.dollars - found.dollars).abs();
+                assert!(difference < TOLERANCE, "seed {seed}: {} is not {}", found.dollars, truth.dollars);
+                n_optimal += 1;
+            }
+            (truth, found) => panic!("seed {seed}: {found:?} is not {truth:?}"),
+        }
+    }
+    assert!(n_optimal > 700, "only {n_optimal} had plans");
+}
+
+#[test]
+fn it_equals_brute_force_on_several_pools() {
+    let mut n_plans = 0;
+    for seed in 0..300 {
+        let problem = pools(2, 5, 2, &mut rng(seed + 6_000_000));
+        match (PoolsMilp::default().solve(&problem), brute_force_pools(&problem)) {
+            (Outcome::Infeasible(_), None) => {}
+            (Outcome::Optimal(plan), Some(truth)) => {
+                let difference = (plan.dollars - truth).abs();
+                assert!(difference < TOLERANCE, "seed {seed}: {} is not {truth}", plan.dollars);
+                n_plans += 1;
+            }
+            (found, truth) => panic!("seed {seed}: {found:?} is not {truth:?}"),
+        }
+    }
+    assert!(n_plans > 200, "only {n_plans} had plans");
+}
+
+#[test]
+fn a_start_is_kept_and_a_limit_gives_a_bound() {
+    let mut n_limited = 0;
+    for seed in 0..40 {
+        let problem = pools(2, 6, 2, &mut rng(seed + 7_000_000));
+        let Outcome::Optimal(best) = PoolsMilp::default().solve(&problem) else { continue };
+        let mut limited = PoolsMilp { start: Some(best.wanted.clone()), ..PoolsMilp::default() };
+        limited.limits.n_nodes_max = 0;
+        match limited.solve(&problem) {
+            Outcome::Optimal(plan) => assert!((plan.dollars - best.dollars).abs() < TOLERANCE),
+            Outcome::Feasible { plan, bound_dollars } => {
+                assert!(plan.dollars <= best.dollars + TOLERANCE, "seed {seed}");
+                assert!(bound_dollars <= best.dollars + TOLERANCE, "seed {seed}");
+                n_limited += 1;
+            }
+            other => panic!("seed {seed}: {other:?}"),
+        }
+    }
+    assert!(n_limited > 5, "only {n_limited} needed the start");
+}
