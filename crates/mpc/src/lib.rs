@@ -1,9 +1,14 @@
 //! Programs of stage costs and limits, and their solvers.
 
+pub mod decomposition;
+#[cfg(test)]
+mod decomposition_tests;
+mod dual;
 pub mod dynamic;
 #[cfg(test)]
 mod dynamic_tests;
 pub mod error;
+mod local_search;
 pub mod milp;
 #[cfg(test)]
 mod milp_tests;
@@ -15,6 +20,7 @@ pub mod table;
 mod testing;
 pub mod windows;
 
+pub use decomposition::Decomposition;
 pub use dynamic::{DynamicProgramming, Law, Proof};
 pub use error::ProgramError;
 pub use milp::{OnePoolMilp, PoolsMilp, SearchLimits};
