@@ -26,7 +26,7 @@ use tidegate_core::{
 
 use crate::dual::{Dual, Layout};
 use crate::local_search::Search;
-use crate::pools::{Life, Pools};
+use crate::pools::Pools;
 use crate::replica::Doing;
 
 /// The solver. It always gives a plan where there is one, and a bound.
@@ -47,7 +47,7 @@ impl Default for Decomposition {
 }
 
 /// Steps between two roundings of the average.
-const ROUND_STEPS: u32 = 500;
+const ROUND_STEPS: u32 = 1000;
 /// How often, under CVaR, the weights of the courses are chosen anew.
 const N_WEIGHINGS: usize = 4;
 
@@ -138,7 +138,7 @@ impl Decomposition {
     fn bound(self, problem: &Pools, best: &mut Best) -> f64 {
         let layout = Layout::new(problem);
         let mut dual = Dual::new(problem);
-        let mut prices: Vec<f64> = (0..layout.n).map(|index| guess(problem, index)).collect();
+        let mut prices: Vec<f64> = guess(problem, &best.plan, layout.n);
         let mut weights: Vec<f64> = problem.courses.iter().map(|course| course.probability).collect();
         let n_weighings = if matches!(problem.risk, crate::Risk::Expected) { 1 } else { N_WEIGHINGS };
         let mut bound = f64::NEG_INFINITY;
@@ -229,28 +229,30 @@ fn round(problem: &Pools, average: &Average, best: &mut Best) {
     }
 }
 
-/// A price of capacity to start from: the cheapest pool's.
-fn guess(problem: &Pools, index: usize) -> f64 {
-    if index >= problem.n_stages() {
-        return 0.0;
+/// Prices to start from: what one more unit of capacity would save a plan, halfway between its slopes to both sides.
+fn guess(problem: &Pools, plan: &[Vec<Replicas>], n: usize) -> Vec<f64> {
+    let mut prices = vec![0.0; n];
+    let capacity = capacity_of(problem, plan);
+    for (stage, (price, at)) in prices.iter_mut().zip(&capacity).enumerate() {
+        for course in &problem.courses {
+            let penalty = &course.penalty[stage];
+            *price += course.probability * 0.5 * (penalty.at(at - 1.0) - penalty.at(at + 1.0));
+        }
     }
-    let of = |pool: &crate::Pool| pool.dollars_per_replica[index] / pool.capacity;
-    let least = problem.pools.iter().filter(|pool| pool.capacity > 0.0).map(of).fold(f64::INFINITY, f64::min);
-    if least.is_finite() { least } else { 0.0 }
+    prices
 }
 
 /// The penalty of a plan under each course.
 fn course_sums(problem: &Pools, plan: &[Vec<Replicas>]) -> Vec<f64> {
-    let mut capacity = vec![0.0; problem.n_stages()];
-    let mut ready = vec![0; problem.n_stages()];
-    for (pool, wanted) in problem.pools.iter().zip(plan) {
-        pool.trace(wanted, &mut Life::default(), &mut ready).expect("the best plan keeps the limits");
-        capacity.iter_mut().zip(&ready).for_each(|(all, it)| *all += pool.capacity * f64::from(*it));
-    }
+    let capacity = capacity_of(problem, plan);
     let sum = |course: &crate::Course| {
         course.penalty.iter().zip(&capacity).fold(0.0, |sum, (penalty, it)| sum + penalty.at(*it))
     };
     problem.courses.iter().map(sum).collect()
+}
+
+fn capacity_of(problem: &Pools, plan: &[Vec<Replicas>]) -> Vec<f64> {
+    problem.capacity(plan).expect("the best plan keeps the limits")
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

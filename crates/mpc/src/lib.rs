@@ -1,5 +1,6 @@
 //! Programs of stage costs and limits, and their solvers.
 
+pub mod annealing;
 pub mod decomposition;
 #[cfg(test)]
 mod decomposition_tests;
@@ -20,6 +21,7 @@ pub mod table;
 mod testing;
 pub mod windows;
 
+pub use annealing::Annealing;
 pub use decomposition::Decomposition;
 pub use dynamic::{DynamicProgramming, Law, Proof};
 pub use error::ProgramError;

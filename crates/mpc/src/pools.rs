@@ -342,7 +342,8 @@ impl Pools {
         plan
     }
 
-    fn capacity(&self, plan: &[Vec<Replicas>]) -> Result<Vec<f64>, ProgramError> {
+    /// Total ready capacity at each stage.
+    pub(crate) fn capacity(&self, plan: &[Vec<Replicas>]) -> Result<Vec<f64>, ProgramError> {
         let mut ready = vec![0; self.n_stages()];
         let mut capacity = vec![0.0; self.n_stages()];
         for (pool, wanted) in self.pools.iter().zip(plan) {

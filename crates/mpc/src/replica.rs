@@ -4,8 +4,6 @@
 //! Replicas of a pool are exchangeable and, once what joins them is priced, independent: so the cheapest plan of the
 //! whole pool is the cheapest life for each, one for those that run at the start and one for those that do not.
 
-use tidegate_core::Replicas;
-
 use crate::pools::Pool;
 
 /// What a stage charges a replica, on top of the pool's own price and switching cost; rewards are negative.
@@ -184,6 +182,7 @@ fn lesser(a: f64, b: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use rand::RngExt;
+    use tidegate_core::Replicas;
 
     use super::*;
     use crate::testing::{each_plan, pool, rng};
