@@ -53,7 +53,7 @@ impl Default for Annealing {
         Self {
             n_slices: 16,
             n_sweeps: 1_000,
-            temperature: 0.2,
+            temperature: 0.5,
             field_first: 3.0,
             field_last: 1e-3,
             seed: Seed::training(0),
@@ -117,15 +117,17 @@ impl Annealing {
                 for step in 0..n_stages {
                     let (from, to) = interval(step, n_stages, &mut rng);
                     let is_more = rng.random_bool(0.5);
-                    let Some(change) = change(problem, bands, &mut slices[slice], from, to, is_more) else { continue };
+                    let Some(change) = change(problem, bands, &mut slices[slice], from, to, is_more) else {
+                        continue;
+                    };
                     let (before, after) = ((slice + n_slices - 1) % n_slices, (slice + 1) % n_slices);
                     let action: f64 = (from..to)
                         .map(|stage| {
                             let now = slices[slice][stage];
                             let was = if is_more { now - 1 } else { now + 1 };
-                            [slices[before][stage], slices[after][stage]]
-                                .iter()
-                                .fold(0.0, |sum, other| sum + coupling.of(now, *other) - coupling.of(was, *other))
+                            [slices[before][stage], slices[after][stage]].iter().fold(0.0, |sum, other| {
+                                sum + coupling.of(now, *other) - coupling.of(was, *other)
+                            })
                         })
                         .sum();
                     if is_taken(change / temperature + action, &mut rng) {
@@ -136,15 +138,13 @@ impl Annealing {
                     }
                 }
             }
-            self.move_all(problem, bands, &mut slices, &mut costs, temperature, &mut best, &mut rng);
+            Self::move_all(problem, bands, &mut slices, &mut costs, temperature, &mut best, &mut rng);
         }
         best
     }
 
     /// One interval of all slices at once, which no coupling holds back.
-    #[expect(clippy::too_many_arguments, reason = "one step of the loop above, which owns all of it")]
     fn move_all(
-        self,
         problem: &OnePool,
         bands: &[Band],
         slices: &mut [Vec<Replicas>],
@@ -222,7 +222,9 @@ fn interval(step: usize, n_stages: usize, rng: &mut impl Rng) -> (usize, usize) 
 }
 
 fn shift(counts: &mut [Replicas], is_more: bool) {
-    counts.iter_mut().for_each(|count| *count = if is_more { *count + 1 } else { *count - 1 });
+    for count in counts {
+        *count = if is_more { *count + 1 } else { *count - 1 };
+    }
 }
 
 /// Shifts an interval and gives the change of cost; leaves the plan as it is and gives none where a limit forbids it.
@@ -234,7 +236,8 @@ fn change(
     to: usize,
     is_more: bool,
 ) -> Option<f64> {
-    let fits = |(count, band): (&Replicas, &Band)| if is_more { *count < band.high } else { *count > band.low };
+    let fits =
+        |(count, band): (&Replicas, &Band)| if is_more { *count < band.high } else { *count > band.low };
     if !plan[from..to].iter().zip(&bands[from..to]).all(fits) {
         return None;
     }
@@ -242,7 +245,8 @@ fn change(
     shift(&mut plan[from..to], is_more);
     let is_within = |stage: usize| {
         let (last, now) = (last(problem, plan, stage), plan[stage]);
-        now.saturating_sub(last) <= problem.limits.ramp_up && last.saturating_sub(now) <= problem.limits.ramp_down
+        now.saturating_sub(last) <= problem.limits.ramp_up
+            && last.saturating_sub(now) <= problem.limits.ramp_down
     };
     if !is_within(from) || (to < plan.len() && !is_within(to)) {
         shift(&mut plan[from..to], !is_more);
@@ -297,7 +301,7 @@ fn mean_change(problem: &OnePool, bands: &[Band], plan: &[Replicas]) -> f64 {
     if sum > 0.0 { sum / n } else { 1.0 }
 }
 
-/// −ln (I_k(z) / I_0(z)).
+/// −ln of `I_k(z)` / `I_0(z)`.
 struct Coupling {
     minus_log: [f64; N_ORDERS],
     beyond: f64,
@@ -365,7 +369,7 @@ mod tests {
             let kind = Kind { n_stages: 16, replicas_max: 10, delay_max: 1, is_convex: seed % 2 == 0 };
             let problem = one_pool(kind, &mut rng(seed + 9_000_000));
             let truth = DynamicProgramming::default().solve(&problem);
-            let found = Annealing { n_sweeps: 200, n_slices: 8, ..Annealing::default() }.solve(&problem);
+            let found = Annealing { n_sweeps: 800, n_slices: 8, ..Annealing::default() }.solve(&problem);
             let (plan, bound) = match (found, &truth) {
                 (Outcome::Infeasible(found), Outcome::Infeasible(truth)) => {
                     assert_eq!(found, *truth);
@@ -383,6 +387,10 @@ mod tests {
             n += 1.0;
             n_optimal += usize::from(plan.dollars < truth.dollars + 1e-9);
         }
-        assert!(gaps / n < 0.01 && f64::from(n_optimal as u32) > 0.7 * n, "gap {}, {n_optimal} of {n}", gaps / n);
+        assert!(
+            gaps / n < 0.02 && f64::from(n_optimal as u32) > 0.8 * n,
+            "gap {}, {n_optimal} of {n}",
+            gaps / n
+        );
     }
 }

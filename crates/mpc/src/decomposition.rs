@@ -1,17 +1,32 @@
 //! Several pools by Lagrangian relaxation: a bound from one dynamic programme a pool, a plan by rounding and local search.
 //!
-//! The dual function is in [`dual`](crate::dual)'s formula, the programme of a replica in its own module; prices follow
-//! the volume algorithm (Barahona and Anbil 2000): steps from the best prices along the slope at an average of past
+//! What joins replicas is priced: capacity by `λ_t`, ramp limits by `μ⁺, μ⁻ ≥ 0`, the least count by `ν ≥ 0`. For any
+//! prices, and any weights q of the courses that ρ allows,
+//!
+//! ```text
+//! D(λ, μ, ν) = Σ_t min_{y ∈ Y_t} [ Σ_s q_s φ_{s,t}(y) + λ_t y ]
+//!            + Σ_k [ cheapest lives of pool k under −λ_t capacity_k a ready stage, −ν_{k,t} a running one,
+//!                    μ⁺_{k,t} a start, μ⁻_{k,t} a stop ]
+//!            + Σ_k Σ_t ( ν_{k,t} min_k − μ⁺_{k,t} ramp_up_k − μ⁻_{k,t} ramp_down_k )
+//! ```
+//!
+//! is at most the optimum (Geoffrion 1974). `Y_t` are the sums that ready replicas can have, up to the most that the
+//! pools can have ready by t, where they are few; then φ is in effect cut at them, which the linear relaxation is not.
+//! Under a chance constraint `Y_t` begins at the capacity that the stage needs by itself with the probability asked for.
+//!
+//! The cheapest life of a replica is a dynamic programme over off, starting or bound by its age, and free by the stage of
+//! its next payment; replicas of a pool differ only in whether they run at the start. Prices begin with what one more
+//! unit of capacity would save the best plan of a local search, and follow the volume algorithm (Barahona and Anbil 2000): steps from the best prices along the slope at an average of past
 //! answers,
 //!
 //! ```text
 //! λ = λ_best + f · (upper − D_best) / |ḡ|² · ḡ,   x̄ ← a x + (1 − a) x̄,   ḡ the slope at x̄
 //! ```
 //!
-//! with a in [a_max / 10, a_max] such that |ḡ| becomes smallest, f cut after 20 steps without a better bound, all by
+//! with a between `a_max` / 10 and `a_max` such that |ḡ| becomes smallest, f cut after 20 steps without a better bound, all by
 //! counts of steps, so a run repeats bit for bit. The average x̄ comes near the relaxation's fractional plan; it is
 //! rounded at three thresholds, made to keep the limits, and improved by local search, which goes on from random kicks
-//! (by a seed). Under CVaR the weights of the courses are first the probabilities, then half way to the worst case of
+//! (by a seed). Under `CVaR` the weights of the courses are first the probabilities, then half way to the worst case of
 //! the best plan: each choice gives a bound, the best is kept.
 //!
 //! A pool with prices alone has a whole optimum, so the best D without the sums `Y_t` would be the linear relaxation's
@@ -48,7 +63,7 @@ impl Default for Decomposition {
 
 /// Steps between two roundings of the average.
 const ROUND_STEPS: u32 = 1000;
-/// How often, under CVaR, the weights of the courses are chosen anew.
+/// How often, under `CVaR`, the weights of the courses are chosen anew.
 const N_WEIGHINGS: usize = 4;
 
 impl Solver for Decomposition {

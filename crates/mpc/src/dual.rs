@@ -1,18 +1,4 @@
-//! The Lagrangian dual of the program of several pools.
-//!
-//! What joins replicas is priced: capacity by `λ_t`, ramp limits by `μ⁺, μ⁻ ≥ 0`, the least count by `ν ≥ 0`. For any
-//! prices, and any weights q of the courses that ρ allows,
-//!
-//! ```text
-//! D(λ, μ, ν) = Σ_t min_{y ∈ Y_t} [ Σ_s q_s φ_{s,t}(y) + λ_t y ]
-//!            + Σ_k [ cheapest lives of pool k under −λ_t capacity_k a ready stage, −ν_{k,t} a running one,
-//!                    μ⁺_{k,t} a start, μ⁻_{k,t} a stop ]
-//!            + Σ_k Σ_t ( ν_{k,t} min_k − μ⁺_{k,t} ramp_up_k − μ⁻_{k,t} ramp_down_k )
-//! ```
-//!
-//! is at most the optimum (Geoffrion 1974). `Y_t` are the sums that ready replicas can have, up to the most that the
-//! pools can have ready by t, where they are few; then φ is in effect cut at them, which the linear relaxation is not.
-//! Under a chance constraint `Y_t` begins at the capacity that the stage needs by itself with the probability asked for.
+//! The Lagrangian dual of the program of several pools; its formula is in [`decomposition`](crate::decomposition).
 
 use crate::pools::{Life, Pools};
 use crate::replica::{Charge, Doing, ReplicaProgram};
@@ -133,10 +119,10 @@ impl<'a> Dual<'a> {
             let [ups, downs, low] = places.map(|place| place.map(|place| &prices[place..place + n_stages]));
             let price = |prices: Option<&[f64]>, stage: usize| prices.map_or(0.0, |prices| prices[stage]);
             self.charges.clear();
-            for stage in 0..n_stages {
+            for (stage, capacity_price) in prices[..n_stages].iter().enumerate() {
                 let charge = Charge {
                     running: -price(low, stage),
-                    ready: -prices[stage] * pool.capacity,
+                    ready: -capacity_price * pool.capacity,
                     start: price(ups, stage),
                     stop: price(downs, stage),
                 };

@@ -79,11 +79,11 @@ impl From<ProgramError> for Constraint {
 
 /// `Err` at the first value that is NaN or infinite.
 pub(crate) fn finite(field: &'static str, values: &[f64]) -> Result<(), ProgramError> {
-    // x − x is 0 for what is finite and NaN otherwise. Eight sums and no early exit: several values at once.
+    // 0 · x is 0 for what is finite and NaN otherwise. Eight sums and no early exit: several values at once.
     let (eights, rest) = values.as_chunks::<8>();
     let mut sums = [0.0; 8];
     for eight in eights {
-        sums.iter_mut().zip(eight).for_each(|(sum, value)| *sum += value - value);
+        sums.iter_mut().zip(eight).for_each(|(sum, value)| *sum += 0.0 * value);
     }
     if sums.iter().all(|sum| *sum == 0.0) && rest.iter().all(|value| value.is_finite()) {
         return Ok(());

@@ -239,11 +239,11 @@ impl Solver for PoolsMilp {
             for stage in 0..n_stages {
                 let (mut all_stops, mut all_free) = (Expression::default(), Expression::default());
                 let mut part: Vec<usize> = Vec::new();
-                for due in 0..quantum {
+                for (due, last) in free.iter_mut().enumerate() {
                     let stops = model.whole(0.0, downs_max);
                     let index = model.variables.len();
                     let now = Column { variable: model.real(0.0, most), index };
-                    let mut before = match free[due] {
+                    let mut before = match *last {
                         Some(column) => Expression::from(column.variable),
                         None => Expression::from(if due == 0 { f64::from(pool.initial) } else { 0.0 }),
                     };
@@ -255,7 +255,7 @@ impl Solver for PoolsMilp {
                     all_stops += stopped;
                     all_free += now.variable;
                     part.push(now.index);
-                    free[due] = Some(now);
+                    *last = Some(now);
                 }
                 let young =
                     |least: usize| (least..bound).filter(|age| *age <= stage).map(|age| ups[stage - age]);

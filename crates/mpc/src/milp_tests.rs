@@ -2,7 +2,7 @@
 
 use tidegate_core::solver::{Outcome, Solver};
 
-use crate::testing::{Kind, brute_force_pools, one_pool, pools, rng};
+use crate::testing::{Kind, brute_force, brute_force_pools, one_pool, pools, rng};
 use crate::{DynamicProgramming, OnePoolMilp, PoolsMilp};
 
 /// Rows of microlp hold to 1e-7, costs are up to about a hundred of them.
@@ -26,6 +26,23 @@ fn it_equals_the_dynamic_programme_on_1000_convex_programs() {
         }
     }
     assert!(n_optimal > 700, "only {n_optimal} had plans");
+}
+
+#[test]
+fn with_any_delay_it_equals_brute_force_and_the_dynamic_programme_bounds_it() {
+    let mut n_bounded = 0;
+    for seed in 0..300 {
+        let kind = Kind { n_stages: 5, replicas_max: 5, delay_max: 4, is_convex: true };
+        let problem = one_pool(kind, &mut rng(seed + 5_500_000));
+        let Some(truth) = brute_force(&problem) else { continue };
+        let Outcome::Optimal(plan) = OnePoolMilp::default().solve(&problem) else { panic!("seed {seed}") };
+        assert!((plan.dollars - truth).abs() < TOLERANCE, "seed {seed}: {} is not {truth}", plan.dollars);
+        if let Outcome::Feasible { plan, bound_dollars } = DynamicProgramming::default().solve(&problem) {
+            assert!(bound_dollars < truth + TOLERANCE && truth < plan.dollars + TOLERANCE, "seed {seed}");
+            n_bounded += 1;
+        }
+    }
+    assert!(n_bounded > 5, "only {n_bounded} were bounded");
 }
 
 #[test]

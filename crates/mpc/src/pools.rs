@@ -75,7 +75,7 @@ pub enum Risk {
     /// Their mean.
     #[default]
     Expected,
-    /// (1 − weight) · mean + weight · CVaR at the level.
+    /// (1 − weight) · mean + weight · `CVaR` at the level.
     ConditionalValue {
         /// α, at least 0 and below 1; at 0 it is the mean.
         level: f64,

@@ -75,8 +75,8 @@ impl ReplicaProgram {
             let row = &mut head[states.n() * stage..];
             let step = Step { pool, states, stage, charge: charges[stage], next: &next[..states.n()] };
             row[0] = lesser(step.stay_off(), step.start());
-            for age in 1..states.bound {
-                row[age] = step.run_bound(age);
+            for (age, to_go) in row.iter_mut().enumerate().take(states.bound).skip(1) {
+                *to_go = step.run_bound(age);
             }
             for due in 0..states.quantum {
                 row[states.free(due)] = lesser(step.run_free(due), step.stop());
@@ -216,7 +216,7 @@ mod tests {
                 })
             };
             let mut truth = f64::INFINITY;
-            each_plan(&pool, 5, &mut |wanted, dollars, ready| {
+            each_plan(&pool, 5, |wanted, dollars, ready| {
                 let of = |count: &Replicas| f64::from(*count);
                 let running: Vec<f64> = wanted.iter().map(of).collect();
                 let ready: Vec<f64> = ready.iter().map(of).collect();

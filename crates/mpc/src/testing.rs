@@ -151,7 +151,7 @@ pub fn pools(n_pools: usize, n_stages: usize, replicas_max: Replicas, rng: &mut 
 }
 
 /// Calls `each` with every plan of one pool that keeps its limits, its dollars and its ready replicas.
-pub fn each_plan(pool: &Pool, n_stages: usize, each: &mut dyn FnMut(&[Replicas], f64, &[Replicas])) {
+pub fn each_plan(pool: &Pool, n_stages: usize, mut each: impl FnMut(&[Replicas], f64, &[Replicas])) {
     let n_counts = pool.bounds.n_counts();
     let (mut life, mut ready, mut wanted) = (Life::default(), vec![0; n_stages], vec![0; n_stages]);
     for code in 0..n_counts.pow(n_stages as u32) {
@@ -172,7 +172,7 @@ pub fn brute_force_pools(problem: &Pools) -> Option<f64> {
     let mut sums = vec![(0.0, vec![0.0; n_stages])];
     for pool in &problem.pools {
         let mut longer = Vec::new();
-        each_plan(pool, n_stages, &mut |_, dollars, ready| {
+        each_plan(pool, n_stages, |_, dollars, ready| {
             longer.extend(sums.iter().map(|(sum, capacity)| {
                 let each =
                     capacity.iter().zip(ready).map(|(all, ready)| all + pool.capacity * f64::from(*ready));
