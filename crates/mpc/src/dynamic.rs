@@ -64,7 +64,9 @@ pub struct DynamicProgramming {
 #[derive(Clone, Debug, Default)]
 struct ToGo {
     rows: Vec<(Band, usize)>,
+    /// Storage, of which the first `n` are in use: it is not cleared from one program to the next.
     dollars: Vec<f64>,
+    n: usize,
 }
 
 /// The explicit control law at one stage: the first move from every state.
@@ -180,19 +182,26 @@ impl DynamicProgramming {
             let n = hull.n_counts();
             let cost = StageCost { problem, stage };
             self.minima.resize(n.max(self.minima.len()), 0.0);
-            self.value.clear();
-            self.value.resize(n, f64::INFINITY);
             let decided = (decisions.low - hull.low) as usize;
+            let decided_to = decided + decisions.n_counts();
+            self.value.resize(n.max(self.value.len()), 0.0);
+            self.value[..decided].fill(f64::INFINITY);
+            self.value[decided_to..n].fill(f64::INFINITY);
             let counts = &self.counts[(hull.low - all.low) as usize..][..n];
-            let value = &mut self.value[decided..][..decisions.n_counts()];
+            let value = &mut self.value[decided..decided_to];
             cost.values(decisions, &counts[decided..], self.to_go.row(stage + 1), value);
             let before = (states.low - hull.low) as usize;
             let before = before..before + states.n_counts();
             let minima = &mut self.minima[..n];
             let to_go = self.to_go.push(stage, states);
             if is_one_window {
-                self.windows.minima(&self.value, down, up, minima);
-                to_go.copy_from_slice(&minima[before]);
+                let value = &self.value[..n];
+                if states == hull {
+                    self.windows.minima(value, down, up, to_go);
+                } else {
+                    self.windows.minima(value, down, up, minima);
+                    to_go.copy_from_slice(&minima[before]);
+                }
                 continue;
             }
             self.late.clear();
@@ -254,16 +263,17 @@ impl DynamicProgramming {
 
 impl ToGo {
     fn clear(&mut self, n_stages: usize) {
-        self.dollars.clear();
+        self.n = 0;
         self.rows.clear();
         self.rows.resize(n_stages + 1, (Band::new(0, 0), 0));
     }
 
     fn push(&mut self, stage: usize, states: Band) -> &mut [f64] {
-        let start = self.dollars.len();
+        let start = self.n;
+        self.n += states.n_counts();
         self.rows[stage] = (states, start);
-        self.dollars.resize(start + states.n_counts(), 0.0);
-        &mut self.dollars[start..]
+        self.dollars.resize(self.n.max(self.dollars.len()), 0.0);
+        &mut self.dollars[start..self.n]
     }
 
     fn row(&self, stage: usize) -> &[f64] {

@@ -27,7 +27,9 @@ impl Windows {
         }
         let (behind, ahead) = (behind.min(n - 1), ahead.min(n - 1));
         let width = behind + ahead + 1;
-        if width <= NARROW && width <= n {
+        if behind == n - 1 && ahead == n - 1 {
+            out.fill(least(values));
+        } else if width <= NARROW && width <= n {
             self.narrow(values, behind, width, out);
         } else {
             self.wide(values, behind, width.min(n), ahead, out);
@@ -47,12 +49,15 @@ impl Windows {
         while covered < width {
             let step = covered.min(width - covered);
             left -= step;
-            let pairs = from[..left].iter().zip(&from[step..]);
-            to[..left].iter_mut().zip(pairs).for_each(|(to, (a, b))| *to = less(*a, *b));
-            std::mem::swap(&mut from, &mut to);
             covered += step;
+            let pairs = from[..left].iter().zip(&from[step..]);
+            let into = if covered == width { &mut *out } else { &mut to[..left] };
+            into.iter_mut().zip(pairs).for_each(|(to, (a, b))| *to = less(*a, *b));
+            std::mem::swap(&mut from, &mut to);
         }
-        out.copy_from_slice(&from[..n]);
+        if width == 1 {
+            out.copy_from_slice(values);
+        }
     }
 
     fn wide(&mut self, values: &[f64], behind: usize, width: usize, ahead: usize, out: &mut [f64]) {
@@ -91,6 +96,16 @@ impl Windows {
             *out = if start >= last_block { suffix[start] } else { less(suffix[start], prefix[n - 1]) };
         }
     }
+}
+
+/// The least of all, by eight at a time.
+fn least(values: &[f64]) -> f64 {
+    let (eights, rest) = values.as_chunks::<8>();
+    let mut least = [f64::INFINITY; 8];
+    for eight in eights {
+        least.iter_mut().zip(eight).for_each(|(least, value)| *least = less(*least, *value));
+    }
+    least.iter().chain(rest).fold(f64::INFINITY, |least, value| less(least, *value))
 }
 
 /// The lesser of two numbers, neither NaN. `f64::min` also looks for NaN.
