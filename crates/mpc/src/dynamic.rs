@@ -154,6 +154,12 @@ impl DynamicProgramming {
             let range = "a stage of the program";
             return Err(ProgramError::Range { field: "stage", range, value: stage as f64 });
         }
+        if states.low > states.high {
+            let Band { low, high } = states;
+            return Err(ProgramError::Impossible(format!(
+                "a state of at least {low} and at most {high} replicas"
+            )));
+        }
         problem.check(stage, states, &mut self.bands)?;
         self.sweep(problem, problem.limits.delay_ticks, stage, states);
         let wanted = (states.low..=states.high).map(|state| self.first_move(problem, stage, state)).collect();

@@ -114,6 +114,33 @@ fn the_law_is_the_first_move_of_the_plan_from_every_state() {
 }
 
 #[test]
+fn the_law_of_a_later_stage_is_that_of_the_rest_of_the_program() {
+    let mut solver = DynamicProgramming::default();
+    let mut n_laws = 0;
+    for seed in 0..100 {
+        let kind = Kind { n_stages: 8, replicas_max: 9, delay_max: 3, is_convex: false };
+        let mut problem = one_pool(kind, &mut rng(seed + 3_500_000));
+        problem.limits.starting.clear();
+        let first = problem.n_stages() / 2;
+        let mut rest = problem.clone();
+        rest.limits.bounds.drain(..first);
+        rest.dollars_per_replica.drain(..first);
+        let bands: Vec<Band> = (first..problem.n_stages()).map(|stage| problem.stage.band(stage)).collect();
+        rest.stage = Table::from_fn(&bands, |stage, replicas| problem.stage.at(first + stage, replicas));
+        let states = Band::new(2, 7);
+        match (solver.law(&problem, first, states), solver.law(&rest, 0, states)) {
+            (Ok(law), Ok(truth)) => {
+                assert_eq!(law, truth, "seed {seed}");
+                n_laws += 1;
+            }
+            (Err(_), Err(_)) => {}
+            (law, truth) => panic!("seed {seed}: {law:?} is not {truth:?}"),
+        }
+    }
+    assert!(n_laws > 50, "only {n_laws} had a law");
+}
+
+#[test]
 fn a_solve_of_the_same_size_does_not_allocate() {
     let kind = Kind { n_stages: 50, replicas_max: 40, delay_max: 3, is_convex: false };
     let problems: Vec<OnePool> = (0..40).map(|seed| one_pool(kind, &mut rng(seed))).collect();
@@ -194,7 +221,7 @@ fn what_cannot_be_solved_says_why() {
     };
     check(
         &with(&|p| p.limits.bounds.clear()),
-        &expect!["infeasible: `bounds` must have a stage, but is empty"],
+        &expect!["infeasible: a program must have a stage, but has none"],
     );
     check(
         &with(&|p| p.limits.initial = 9),

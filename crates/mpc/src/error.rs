@@ -9,7 +9,7 @@ use crate::Band;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ProgramError {
     /// There is nothing to decide.
-    #[error("`bounds` must have a stage, but is empty")]
+    #[error("a program must have a stage, but has none")]
     NoStages,
     /// Two fields disagree on their length.
     #[error("`{field}` must have length {expected}, but has {found}")]

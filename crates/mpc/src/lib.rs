@@ -8,12 +8,14 @@
 //! | program | in words | formula |
 //! | --- | --- | --- |
 //! | [`OnePool`] | any cost table, ramps, switching, start-up delay, terminal cost | [`one_pool`] |
+//! | [`ResponsePool`] | one pool, penalty through the linear dynamics of an identified model | [`response`] |
 //! | [`Pools`] | pools with minimum up time and billing quantum, one requirement, courses of demand, `CVaR`, chance | [`pools`] |
 //!
 //! | solver ([`tidegate_core::Solver`]) | for | answer |
 //! | --- | --- | --- |
 //! | [`DynamicProgramming`] | [`OnePool`] | optimal; with a long delay and bounds that peak, a plan and a bound ([`dynamic`]) |
 //! | [`OnePoolMilp`] | [`OnePool`], convex costs | optimal, or a plan and a bound at its node limit ([`milp`]) |
+//! | [`ResponseMilp`] | [`ResponsePool`], convex costs | the same |
 //! | [`Annealing`] | [`OnePool`] | a heuristic plan and a wide bound ([`annealing`]) |
 //! | [`PoolsMilp`] | [`Pools`] | optimal, or a plan and a bound at its node limit ([`milp`]) |
 //! | [`Decomposition`] | [`Pools`] | a plan and a proven bound, always ([`decomposition`]) |
@@ -54,7 +56,10 @@ pub mod milp;
 mod milp_tests;
 pub mod one_pool;
 pub mod pools;
+#[cfg(test)]
+mod pools_tests;
 mod replica;
+pub mod response;
 pub mod table;
 #[cfg(test)]
 mod testing;
@@ -64,7 +69,8 @@ pub use annealing::Annealing;
 pub use decomposition::Decomposition;
 pub use dynamic::{DynamicProgramming, Law, Proof};
 pub use error::ProgramError;
-pub use milp::{OnePoolMilp, PoolsMilp, SearchLimits};
+pub use milp::{OnePoolMilp, PoolsMilp, ResponseMilp, SearchLimits};
 pub use one_pool::{Limits, OnePool, Switching};
 pub use pools::{Chance, Course, Pool, Pools, Risk};
+pub use response::{Dynamics, ResponsePool};
 pub use table::{Band, Convex, Piece, Table};

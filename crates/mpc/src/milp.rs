@@ -1,4 +1,4 @@
-//! Mixed-integer linear programs of both kinds, modelled with `good_lp` and solved by `microlp`.
+//! Mixed-integer linear programs of all kinds, modelled with `good_lp` and solved by `microlp`.
 //!
 //! Limits are counts of nodes and a gap, never seconds: `microlp` reads a clock only where it is given a time limit,
 //! and it is given none. What it does not offer, and what is done about it:
@@ -17,7 +17,7 @@ use tidegate_core::{
     solver::{Constraint, Outcome, Plan, Solver},
 };
 
-use crate::{Convex, OnePool, Piece, Pools, Risk};
+use crate::{Convex, OnePool, Piece, Pools, ProgramError, ResponsePool, Risk};
 
 /// When a search stops.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,6 +41,14 @@ impl Default for SearchLimits {
 /// `r_t ≤ n_i` for i in t − d … t: exact for any bounds.
 #[derive(Clone, Debug, Default)]
 pub struct OnePoolMilp {
+    /// When to stop.
+    pub limits: SearchLimits,
+}
+
+/// Programs of one pool with a penalty through linear dynamics: `y_t` is a variable, its recursion a row a stage, and
+/// the excess lies above p · (`y_t` − bound) and 0. Costs of the pool itself have to be convex.
+#[derive(Clone, Debug, Default)]
+pub struct ResponseMilp {
     /// When to stop.
     pub limits: SearchLimits,
 }
@@ -155,65 +163,119 @@ impl Solver for OnePoolMilp {
     type Problem = OnePool;
 
     fn solve(&mut self, problem: &OnePool) -> Outcome {
-        let (bands, needed) = match problem
-            .validate()
-            .and_then(|()| Ok((problem.limits.reachable()?, problem.limits.needed()?)))
-        {
-            Ok(bands) => bands,
+        let mut model = Model::default();
+        let wanted = match one_pool(&mut model, problem) {
+            Ok(Some(wanted)) => wanted,
+            Ok(None) => return BROKEN,
             Err(error) => return Outcome::Infeasible(Constraint::from(error)),
         };
-        let n_stages = problem.n_stages();
-        let mut model = Model::default();
-        let wanted: Vec<Column> =
-            bands.iter().map(|band| model.whole(f64::from(band.low), f64::from(band.high))).collect();
-        let initial = f64::from(problem.limits.initial);
-        let delay = problem.limits.delay_ticks as usize;
-        for stage in 0..n_stages {
-            let count = wanted[stage].variable;
-            model.objective += problem.dollars_per_replica[stage] * count;
-            let Some(cost) = problem.stage.pieces(stage) else { return BROKEN };
-            let ready = if delay == 0 {
-                Expression::from(count)
-            } else {
-                let mut most = f64::from(needed[stage].high);
-                if stage < delay {
-                    most = most.min(f64::from(problem.limits.ready_most(stage)));
-                }
-                let ready = model.real(f64::from(needed[stage].low).min(most), most);
-                for column in &wanted[stage.saturating_sub(delay)..=stage] {
-                    let ordered = column.variable;
-                    model.rows.push(constraint!(ready <= ordered));
-                }
-                Expression::from(ready)
-            };
-            if let Some(dollars) = model.above(&cost, &ready) {
-                model.objective += dollars;
-            }
-            let (up_max, down_max) = (problem.limits.ramp_up, problem.limits.ramp_down);
-            let most = f64::from(bands[stage].high.max(problem.limits.initial));
-            let up = model.real(0.0, f64::from(up_max).min(most));
-            let down = model.real(0.0, f64::from(down_max));
-            let last = match stage {
-                0 => Expression::from(initial),
-                _ => Expression::from(wanted[stage - 1].variable),
-            };
-            model.rows.push(constraint!(count - last == up - down));
-            model.objective += problem.switching.up_dollars * up + problem.switching.down_dollars * down;
-        }
-        if let Some(terminal) = &problem.terminal {
-            let Some(cost) = terminal.pieces(0) else { return BROKEN };
-            let last = Expression::from(wanted[n_stages - 1].variable);
-            if let Some(dollars) = model.above(&cost, &last) {
-                model.objective += dollars;
-            }
-        }
-        let Some(found) = model.solve(self.limits, &[]) else { return BROKEN };
-        let plan = found.values.as_ref().map(|values| {
-            wanted.iter().map(|column| values[column.index].round() as Replicas).collect::<Vec<_>>()
-        });
-        let plan = plan.and_then(|plan| Some((problem.dollars(&plan)?, vec![plan])));
-        answer(&found, plan)
+        search_one(model, self.limits, &wanted, |plan| problem.dollars(plan))
     }
+}
+
+impl Solver for ResponseMilp {
+    type Problem = ResponsePool;
+
+    fn solve(&mut self, problem: &ResponsePool) -> Outcome {
+        if let Err(error) = problem.validate() {
+            return Outcome::Infeasible(Constraint::from(error));
+        }
+        let mut model = Model::default();
+        let wanted = match one_pool(&mut model, &problem.pool) {
+            Ok(Some(wanted)) => wanted,
+            Ok(None) => return BROKEN,
+            Err(error) => return Outcome::Infeasible(Constraint::from(error)),
+        };
+        let dynamics = &problem.dynamics;
+        let penalty = dynamics.penalty();
+        let mut outputs: Vec<Variable> = Vec::new();
+        for stage in 0..wanted.len() {
+            let mut next = Expression::from(dynamics.known[stage]);
+            for (index, a) in dynamics.autoregression.iter().enumerate() {
+                match stage.checked_sub(index + 1) {
+                    Some(then) => next += -*a * outputs[then],
+                    None => next += -*a * dynamics.outputs_before[index - stage],
+                }
+            }
+            for (lag, b) in dynamics.replicas.iter().enumerate() {
+                match stage.checked_sub(lag) {
+                    Some(then) => next += *b * wanted[then].variable,
+                    None => next += *b * dynamics.replicas_before[lag - stage - 1],
+                }
+            }
+            let output = model.real(f64::NEG_INFINITY, f64::INFINITY);
+            model.rows.push(constraint!(output == next));
+            let excess = model.above(&penalty, &Expression::from(output)).expect("it has two pieces");
+            model.objective += excess;
+            outputs.push(output);
+        }
+        search_one(model, self.limits, &wanted, |plan| problem.dollars(plan))
+    }
+}
+
+/// Searches a model whose plan is one list of columns.
+fn search_one(
+    model: Model,
+    limits: SearchLimits,
+    wanted: &[Column],
+    dollars: impl Fn(&[Replicas]) -> Option<f64>,
+) -> Outcome {
+    let Some(found) = model.solve(limits, &[]) else { return BROKEN };
+    let count =
+        |values: &Vec<f64>| wanted.iter().map(|column| values[column.index].round() as Replicas).collect();
+    let plan: Option<Vec<Replicas>> = found.values.as_ref().map(count);
+    answer(&found, plan.and_then(|plan| Some((dollars(&plan)?, vec![plan]))))
+}
+
+/// Adds the program of one pool and gives the columns of what is ordered; none where its costs are not convex.
+fn one_pool(model: &mut Model, problem: &OnePool) -> Result<Option<Vec<Column>>, ProgramError> {
+    problem.validate()?;
+    let (bands, needed) = (problem.limits.reachable()?, problem.limits.needed()?);
+    let n_stages = problem.n_stages();
+    let wanted: Vec<Column> =
+        bands.iter().map(|band| model.whole(f64::from(band.low), f64::from(band.high))).collect();
+    let initial = f64::from(problem.limits.initial);
+    let delay = problem.limits.delay_ticks as usize;
+    for stage in 0..n_stages {
+        let count = wanted[stage].variable;
+        model.objective += problem.dollars_per_replica[stage] * count;
+        let Some(cost) = problem.stage.pieces(stage) else { return Ok(None) };
+        let ready = if delay == 0 {
+            Expression::from(count)
+        } else {
+            let mut most = f64::from(needed[stage].high);
+            if stage < delay {
+                most = most.min(f64::from(problem.limits.ready_most(stage)));
+            }
+            let ready = model.real(f64::from(needed[stage].low).min(most), most);
+            for column in &wanted[stage.saturating_sub(delay)..=stage] {
+                let ordered = column.variable;
+                model.rows.push(constraint!(ready <= ordered));
+            }
+            Expression::from(ready)
+        };
+        if let Some(dollars) = model.above(&cost, &ready) {
+            model.objective += dollars;
+        }
+        let (up_max, down_max) = (problem.limits.ramp_up, problem.limits.ramp_down);
+        let most = f64::from(bands[stage].high.max(problem.limits.initial));
+        let up = model.real(0.0, f64::from(up_max).min(most));
+        let down = model.real(0.0, f64::from(down_max));
+        let last = match stage {
+            0 => Expression::from(initial),
+            _ => Expression::from(wanted[stage - 1].variable),
+        };
+        model.rows.push(constraint!(count - last == up - down));
+        model.objective += problem.switching.up_dollars * up + problem.switching.down_dollars * down;
+    }
+    if let Some(terminal) = &problem.terminal {
+        let Some(cost) = terminal.pieces(0) else { return Ok(None) };
+        let last = Expression::from(wanted[n_stages - 1].variable);
+        if let Some(dollars) = model.above(&cost, &last) {
+            model.objective += dollars;
+        }
+    }
+    Ok(Some(wanted))
 }
 
 impl Solver for PoolsMilp {

@@ -108,8 +108,7 @@ impl Limits {
 
     /// What of the initial fleet has started up by `stage`, if nothing is given up.
     pub fn ready_most(&self, stage: usize) -> Replicas {
-        let late: Replicas = self.starting.iter().skip(stage).sum();
-        self.initial - late
+        self.starting.iter().skip(stage).fold(self.initial, |ready, late| ready.saturating_sub(*late))
     }
 
     /// Bands that ramps reach from `states` before stage `first` on; entries before `first` are the bounds.
@@ -253,6 +252,9 @@ impl OnePool {
     }
 
     /// The objective of a plan, by its definition; `None` where it breaks a limit. `wanted` has a count a stage.
+    ///
+    /// # Panics
+    /// If the program is not [valid](OnePool::validate): then costs may be missing.
     pub fn dollars(&self, wanted: &[Replicas]) -> Option<f64> {
         let limits = &self.limits;
         let mut dollars = 0.0;

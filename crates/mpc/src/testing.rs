@@ -77,9 +77,15 @@ pub fn one_pool(kind: Kind, rng: &mut impl Rng) -> OnePool {
 
 /// The least cost of all plans, each looked at; `None` where none meets the limits.
 pub fn brute_force(problem: &OnePool) -> Option<f64> {
-    fn extend(problem: &OnePool, wanted: &mut Vec<Replicas>, least: &mut Option<f64>) {
+    brute_force_by(problem, &|wanted| problem.dollars(wanted))
+}
+
+/// As [`brute_force`], with another objective over the same plans.
+pub fn brute_force_by(problem: &OnePool, dollars: &dyn Fn(&[Replicas]) -> Option<f64>) -> Option<f64> {
+    type Dollars<'a> = &'a dyn Fn(&[Replicas]) -> Option<f64>;
+    fn extend(problem: &OnePool, dollars: Dollars, wanted: &mut Vec<Replicas>, least: &mut Option<f64>) {
         let Some(band) = problem.limits.bounds.get(wanted.len()) else {
-            if let Some(dollars) = problem.dollars(wanted) {
+            if let Some(dollars) = dollars(wanted) {
                 *least = Some(least.map_or(dollars, |least| least.min(dollars)));
             }
             return;
@@ -90,13 +96,13 @@ pub fn brute_force(problem: &OnePool) -> Option<f64> {
                 && last.saturating_sub(count) <= problem.limits.ramp_down
             {
                 wanted.push(count);
-                extend(problem, wanted, least);
+                extend(problem, dollars, wanted, least);
                 wanted.pop();
             }
         }
     }
     let mut least = None;
-    extend(problem, &mut Vec::new(), &mut least);
+    extend(problem, dollars, &mut Vec::new(), &mut least);
     least
 }
 
