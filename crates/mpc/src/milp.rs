@@ -80,6 +80,12 @@ struct Column {
     index: usize,
 }
 
+/// What switches a pool: a column a stage, and for stops one for each stage of the next payment.
+struct Switches {
+    starts: Vec<Column>,
+    stops: Vec<Vec<Column>>,
+}
+
 /// What a search came to.
 struct Found {
     values: Option<Vec<f64>>,
@@ -285,74 +291,9 @@ impl Solver for PoolsMilp {
         if let Err(error) = problem.validate() {
             return Outcome::Infeasible(Constraint::from(error));
         }
-        let n_stages = problem.n_stages();
-        let mut model = Model::default();
-        let mut capacity = vec![Expression::default(); n_stages];
-        let mut starts: Vec<Vec<Column>> = Vec::new();
-        let mut running: Vec<Vec<Vec<usize>>> = Vec::new();
-        for pool in &problem.pools {
-            let (bound, delay, quantum) =
-                (pool.bound_ticks(), pool.delay_ticks as usize, pool.quantum_ticks as usize);
-            let (ups_max, downs_max) = (f64::from(pool.ups_max()), f64::from(pool.downs_max()));
-            let most = f64::from(pool.most());
-            let ups: Vec<Column> = (0..n_stages).map(|_| model.whole(0.0, ups_max)).collect();
-            let mut free: Vec<Option<Column>> = vec![None; quantum];
-            let mut parts = Vec::new();
-            for stage in 0..n_stages {
-                let (mut all_stops, mut all_free) = (Expression::default(), Expression::default());
-                let mut part: Vec<usize> = Vec::new();
-                for (due, last) in free.iter_mut().enumerate() {
-                    let stops = model.whole(0.0, downs_max);
-                    let index = model.variables.len();
-                    let now = Column { variable: model.real(0.0, most), index };
-                    let mut before = match *last {
-                        Some(column) => Expression::from(column.variable),
-                        None => Expression::from(if due == 0 { f64::from(pool.initial) } else { 0.0 }),
-                    };
-                    if stage >= bound && (stage - bound) % quantum == due {
-                        before += ups[stage - bound].variable;
-                    }
-                    let (now_variable, stopped) = (now.variable, stops.variable);
-                    model.rows.push(constraint!(now_variable == before - stopped));
-                    all_stops += stopped;
-                    all_free += now.variable;
-                    part.push(now.index);
-                    *last = Some(now);
-                }
-                let young =
-                    |least: usize| (least..bound).filter(|age| *age <= stage).map(|age| ups[stage - age]);
-                let sum = |expression: &Expression, columns: &mut dyn Iterator<Item = Column>| {
-                    columns.fold(expression.clone(), |sum, column| sum + column.variable)
-                };
-                part.extend(young(0).map(|column| column.index));
-                let count = sum(&all_free, &mut young(0));
-                let ready = sum(&all_free, &mut young(delay));
-                let due = free[stage % quantum].expect("every residue has its variable").variable;
-                let paying =
-                    (0..bound).step_by(quantum).filter(|age| *age <= stage).map(|age| ups[stage - age]);
-                let paid = sum(&Expression::from(due), &mut { paying });
-                let price = pool.dollars_per_replica[stage] * f64::from(pool.quantum_ticks);
-                model.objective += paid * price
-                    + pool.switching.up_dollars * ups[stage].variable
-                    + all_stops.clone() * pool.switching.down_dollars;
-                model.rows.push(constraint!(all_stops <= downs_max));
-                let (low, high) = (f64::from(pool.bounds.low), f64::from(pool.bounds.high));
-                model.rows.push(constraint!(count.clone() >= low));
-                model.rows.push(constraint!(count.clone() <= high));
-                if stage + 1 == n_stages {
-                    model.objective += count * pool.terminal_dollars_per_replica;
-                }
-                capacity[stage] += ready * pool.capacity;
-                parts.push(part);
-            }
-            starts.push(ups);
-            running.push(parts);
-        }
-        charge_penalties(&mut model, problem, &capacity);
         let start = self.start.clone().and_then(|plan| Some((problem.dollars(&plan).ok()?, plan)));
-        let hints: Vec<(Column, f64)> =
-            start.iter().flat_map(|(_, plan)| hints(problem, plan, &starts)).collect();
-        let Some(found) = model.solve(self.limits, &hints) else {
+        let (found, running) = search_pools(problem, self.limits, start.as_ref().map(|(_, plan)| &plan[..]));
+        let Some(found) = found else {
             return match start {
                 Some((dollars, wanted)) => {
                     Outcome::Feasible { plan: Plan { wanted, dollars }, bound_dollars: f64::NEG_INFINITY }
@@ -375,13 +316,93 @@ impl Solver for PoolsMilp {
     }
 }
 
-/// The starts of a plan; its stops follow by the linear program that completes a start.
-fn hints(problem: &Pools, plan: &[Vec<Replicas>], starts: &[Vec<Column>]) -> Vec<(Column, f64)> {
+/// For each pool and stage, the columns whose sum is what runs.
+type Running = Vec<Vec<Vec<usize>>>;
+
+/// Models and searches a program that was checked, from a plan that keeps its limits.
+fn search_pools(
+    problem: &Pools,
+    limits: SearchLimits,
+    start: Option<&[Vec<Replicas>]>,
+) -> (Option<Found>, Running) {
+    let n_stages = problem.n_stages();
+    let mut model = Model::default();
+    let mut capacity = vec![Expression::default(); n_stages];
+    let mut switches: Vec<Switches> = Vec::new();
+    let mut running: Running = Vec::new();
+    for pool in &problem.pools {
+        let (bound, delay, quantum) =
+            (pool.bound_ticks(), pool.delay_ticks as usize, pool.quantum_ticks as usize);
+        let (ups_max, downs_max) = (f64::from(pool.ups_max()), f64::from(pool.downs_max()));
+        let most = f64::from(pool.most());
+        let ups: Vec<Column> = (0..n_stages).map(|_| model.whole(0.0, ups_max)).collect();
+        let mut free: Vec<Option<Column>> = vec![None; quantum];
+        let (mut parts, mut stops_of_stages) = (Vec::new(), Vec::new());
+        for stage in 0..n_stages {
+            let (mut all_stops, mut all_free) = (Expression::default(), Expression::default());
+            let (mut part, mut stops_of_stage): (Vec<usize>, Vec<Column>) = (Vec::new(), Vec::new());
+            for (due, last) in free.iter_mut().enumerate() {
+                let stops = model.whole(0.0, downs_max);
+                stops_of_stage.push(stops);
+                let index = model.variables.len();
+                let now = Column { variable: model.real(0.0, most), index };
+                let mut before = match *last {
+                    Some(column) => Expression::from(column.variable),
+                    None => Expression::from(if due == 0 { f64::from(pool.initial) } else { 0.0 }),
+                };
+                if stage >= bound && (stage - bound) % quantum == due {
+                    before += ups[stage - bound].variable;
+                }
+                let (now_variable, stopped) = (now.variable, stops.variable);
+                model.rows.push(constraint!(now_variable == before - stopped));
+                all_stops += stopped;
+                all_free += now.variable;
+                part.push(now.index);
+                *last = Some(now);
+            }
+            let young = |least: usize| (least..bound).filter(|age| *age <= stage).map(|age| ups[stage - age]);
+            let sum = |expression: &Expression, columns: &mut dyn Iterator<Item = Column>| {
+                columns.fold(expression.clone(), |sum, column| sum + column.variable)
+            };
+            part.extend(young(0).map(|column| column.index));
+            let count = sum(&all_free, &mut young(0));
+            let ready = sum(&all_free, &mut young(delay));
+            let due = free[stage % quantum].expect("every residue has its variable").variable;
+            let paying = (0..bound).step_by(quantum).filter(|age| *age <= stage).map(|age| ups[stage - age]);
+            let paid = sum(&Expression::from(due), &mut { paying });
+            let price = pool.dollars_per_replica[stage] * f64::from(pool.quantum_ticks);
+            model.objective += paid * price
+                + pool.switching.up_dollars * ups[stage].variable
+                + all_stops.clone() * pool.switching.down_dollars;
+            model.rows.push(constraint!(all_stops <= downs_max));
+            let (low, high) = (f64::from(pool.bounds.low), f64::from(pool.bounds.high));
+            model.rows.push(constraint!(count.clone() >= low));
+            model.rows.push(constraint!(count.clone() <= high));
+            if stage + 1 == n_stages {
+                model.objective += count * pool.terminal_dollars_per_replica;
+            }
+            capacity[stage] += ready * pool.capacity;
+            parts.push(part);
+            stops_of_stages.push(stops_of_stage);
+        }
+        switches.push(Switches { starts: ups, stops: stops_of_stages });
+        running.push(parts);
+    }
+    charge_penalties(&mut model, problem, &capacity);
+    let hints = start.map_or_else(Vec::new, |plan| hints(problem, plan, &switches));
+    (model.solve(limits, &hints), running)
+}
+
+/// Starts and stops of a plan; a linear program finds the rest.
+fn hints(problem: &Pools, plan: &[Vec<Replicas>], columns: &[Switches]) -> Vec<(Column, f64)> {
     let mut hints = Vec::new();
-    for ((pool, wanted), columns) in problem.pools.iter().zip(plan).zip(starts) {
+    for ((pool, wanted), columns) in problem.pools.iter().zip(plan).zip(columns) {
         let before = std::iter::once(pool.initial).chain(wanted.iter().copied());
-        for ((before, now), column) in before.zip(wanted).zip(columns) {
+        for ((before, now), column) in before.zip(wanted).zip(&columns.starts) {
             hints.push((*column, f64::from(now.saturating_sub(before))));
+        }
+        for (columns, stops) in columns.stops.iter().zip(pool.stops(wanted)) {
+            hints.extend(columns.iter().zip(stops).map(|(column, stops)| (*column, f64::from(stops))));
         }
     }
     hints
@@ -437,5 +458,30 @@ fn answer(found: &Found, best: Option<(f64, Vec<Vec<Replicas>>)>) -> Outcome {
         Outcome::Optimal(plan)
     } else {
         Outcome::Feasible { plan, bound_dollars: found.bound.min(dollars) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{pools, rng};
+
+    #[test]
+    fn microlp_takes_a_plan_as_its_start() {
+        let (mut n_taken, mut n_needed) = (0, 0);
+        for seed in 0..100 {
+            let mut problem = pools(2, 6, 2, &mut rng(seed + 7_000_000));
+            // Whether a course is met is not part of a start, so a chance constraint may leave it fractional.
+            problem.chance = None;
+            let Outcome::Optimal(best) = PoolsMilp::default().solve(&problem) else { continue };
+            // No node is looked at, so without a start there is a plan only where the relaxation is whole.
+            let limits = SearchLimits { n_nodes_max: 0, gap: 0.0 };
+            let has_plan =
+                |start| search_pools(&problem, limits, start).0.is_some_and(|it| it.values.is_some());
+            assert!(has_plan(Some(&best.wanted[..])), "seed {seed}: the start is left aside");
+            n_taken += 1;
+            n_needed += usize::from(!has_plan(None));
+        }
+        assert!(n_taken > 60 && n_needed > 5, "{n_taken} starts, {n_needed} of them needed");
     }
 }

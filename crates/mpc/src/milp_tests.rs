@@ -67,7 +67,7 @@ fn it_equals_brute_force_on_several_pools() {
 #[test]
 fn a_start_is_kept_and_a_limit_gives_a_bound() {
     let mut n_limited = 0;
-    for seed in 0..40 {
+    for seed in 0..60 {
         let problem = pools(2, 6, 2, &mut rng(seed + 7_000_000));
         let Outcome::Optimal(best) = PoolsMilp::default().solve(&problem) else { continue };
         let mut limited = PoolsMilp { start: Some(best.wanted.clone()), ..PoolsMilp::default() };

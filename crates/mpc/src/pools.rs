@@ -199,6 +199,28 @@ impl Pool {
         Some(dollars + self.terminal_dollars_per_replica * f64::from(last))
     }
 
+    /// The stops of a plan that keeps the limits, for each stage by the stage of the next payment modulo the quantum:
+    /// those that [`Pool::trace`] charges by.
+    pub(crate) fn stops(&self, wanted: &[Replicas]) -> Vec<Vec<Replicas>> {
+        let (bound, quantum) = (self.bound_ticks(), self.quantum_ticks as usize);
+        let mut free = vec![0; quantum];
+        free[0] = self.initial;
+        let before = |stage: usize| if stage == 0 { self.initial } else { wanted[stage - 1] };
+        let mut all = vec![vec![0; quantum]; wanted.len()];
+        for (stage, stops) in all.iter_mut().enumerate() {
+            if let Some(start) = stage.checked_sub(bound) {
+                free[start % quantum] += wanted[start].saturating_sub(before(start));
+            }
+            let mut left = before(stage).saturating_sub(wanted[stage]);
+            for due in (stage..stage + quantum).map(|due| due % quantum) {
+                stops[due] = left.min(free[due]);
+                free[due] -= stops[due];
+                left -= stops[due];
+            }
+        }
+        all
+    }
+
     /// A plan as close to `target` as going forward allows; it keeps every limit if the first stage can.
     pub(crate) fn follow(&self, target: impl Fn(usize) -> Replicas, wanted: &mut [Replicas]) {
         let bound = self.bound_ticks();
