@@ -59,7 +59,7 @@ fn one_pool(criterion: &mut Criterion) {
                 OnePool { switching: Switching { up_dollars: 0.5, down_dollars: 0.25 }, ..plain.clone() };
             let mut delayed = switching.clone();
             delayed.limits.delay_ticks = 4;
-            let repeats = 3_000_000 / (n_stages * replicas_max as usize) + 20;
+            let repeats = 60_000_000 / (n_stages * replicas_max as usize) + 20;
             for (kind, problem, is_goal) in [
                 ("plain", &plain, true),
                 ("switching cost", &switching, false),

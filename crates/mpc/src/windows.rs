@@ -5,7 +5,7 @@
 //! (van Herk 1992; Gil and Werman 1993). Both are exact and O(n), the first with a factor log2 of a small width.
 
 /// Up to this width doubling is faster: its passes work on several numbers at once.
-const NARROW: usize = 32;
+const NARROW: usize = 128;
 
 /// Storage that is kept from one use to the next.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,7 @@ impl Windows {
         let width = behind + ahead + 1;
         if behind == n - 1 && ahead == n - 1 {
             out.fill(least(values));
-        } else if width <= NARROW && width <= n {
+        } else if width <= NARROW && 2 * width <= n {
             self.narrow(values, behind, width, out);
         } else {
             self.wide(values, behind, width.min(n), ahead, out);
@@ -127,11 +127,19 @@ mod tests {
                 (0..=n + 1).flat_map(|behind| [0, 1, 3, 15, 16, 40, n].map(|ahead| (behind, ahead)))
             {
                 let mut found = vec![0.0; n];
+                let mut by_blocks = vec![0.0; n];
+                let (at_most_behind, at_most_ahead) = (behind.min(n - 1), ahead.min(n - 1));
+                let width = (at_most_behind + at_most_ahead + 1).min(n);
+                windows.wide(&values[..n], at_most_behind, width, at_most_ahead, &mut by_blocks);
                 windows.minima(&values[..n], behind, ahead, &mut found);
                 for (i, found) in found.iter().enumerate() {
                     let window = &values[i.saturating_sub(behind)..(i + ahead + 1).min(n)];
                     let truth = window.iter().copied().fold(f64::INFINITY, f64::min);
                     assert_eq!(*found, truth, "length {n}, {behind} behind, {ahead} ahead, at {i}");
+                    assert_eq!(
+                        by_blocks[i], truth,
+                        "by blocks: length {n}, {behind} behind, {ahead} ahead, at {i}"
+                    );
                 }
             }
         }
