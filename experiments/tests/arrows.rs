@@ -37,13 +37,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Libraries that belong to one package: terminal, threads and drawing to `experiments`, tensors to `net`.
+/// Libraries that belong to one package: terminal, threads and drawing to `experiments`, tensors to `net`, integer
+/// programs to `mpc`.
 const ONE_HOME: &[(&str, &str)] = &[
     ("anyhow", "experiments"),
     ("burn", "net"),
     ("clap", "experiments"),
     ("ctrlc", "experiments"),
+    ("good_lp", "mpc"),
     ("indicatif", "experiments"),
+    ("microlp", "mpc"),
     ("plotters", "experiments"),
     ("rayon", "experiments"),
     ("tpe", "experiments"),
@@ -80,7 +83,7 @@ const BANNED_BELOW_EXPERIMENTS: &[&str] = &[
 ];
 
 /// Packages whose controllers, or what controllers are made of, may know an operator's facts and no more.
-const KNOWS_FACTS_ONLY: &[&str] = &["autoscalers", "forecast", "sysid", "net", "dqn"];
+const KNOWS_FACTS_ONLY: &[&str] = &["autoscalers", "forecast", "sysid", "mpc", "net", "dqn"];
 
 struct Package {
     name: String,
