@@ -142,7 +142,7 @@ struct Cell {
 
 /// A step of a path: a row of series.csv.
 #[derive(Serialize)]
-struct Step<'a> {
+struct Sample<'a> {
     workload: &'a str,
     path: usize,
     step_seconds: f64,
@@ -258,11 +258,11 @@ impl Work {
         Ok(())
     }
 
-    fn steps(&self) -> Vec<Step<'_>> {
+    fn steps(&self) -> Vec<Sample<'_>> {
         let mut steps = Vec::new();
         for (workload, plans) in self.workloads.iter().zip(&self.plans) {
             for (path, (series, plan)) in workload.paths.iter().zip(plans).enumerate() {
-                steps.extend(series.values.iter().enumerate().map(|(step, rate)| Step {
+                steps.extend(series.values.iter().enumerate().map(|(step, rate)| Sample {
                     workload: &workload.name,
                     path,
                     step_seconds: series.step_seconds,
