@@ -90,11 +90,10 @@ impl Ensemble {
         Self::new(members, Combination::Median)
     }
 
-    /// The methods of this crate that are fitted within a tenth of a second or two: last value, seasonal naive by day and week,
-    /// linear, Fourier, Holt–Winters.
+    /// The methods of this crate that are fitted within a tenth of a second: seasonal naive by day and week, linear, Fourier,
+    /// Holt–Winters.
     pub fn quick_members() -> Vec<BoxedPoint> {
         vec![
-            Box::new(Naive::last_value()),
             Box::new(Naive::day()),
             Box::new(Naive::week()),
             Box::new(Linear::new()),
@@ -103,9 +102,11 @@ impl Ensemble {
         ]
     }
 
-    /// All methods of this crate: the quick ones, MSTL, the forest, and the network.
+    /// All methods of this crate: the last value, which is hard to beat one step ahead, the quick ones, MSTL, the forest, and the
+    /// network.
     pub fn all_members() -> Vec<BoxedPoint> {
-        let mut members = Self::quick_members();
+        let mut members: Vec<BoxedPoint> = vec![Box::new(Naive::last_value())];
+        members.extend(Self::quick_members());
         members.push(Box::new(Mstl::new()));
         members.push(Box::new(Forest::default()));
         members.push(Box::new(Neural::default()));

@@ -260,8 +260,9 @@ fn before_it_is_fitted_it_says_what_stands_in() {
                 "neural, calendar, days before and newest values",
                 "neural, calendar, week, days and newest values",
             ],
-            "weighted" => &["last value", "ensemble, weighted"],
-            _ => &["last value", "ensemble, median"],
+            // Of the members Fourier is fitted first, and one alone is no ensemble.
+            "weighted" => &["last value", "Fourier, no period: level", "ensemble, weighted"],
+            _ => &["last value", "Fourier, no period: level", "ensemble, median"],
         };
         assert_eq!(said, expected, "{name}");
     }
