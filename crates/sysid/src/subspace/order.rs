@@ -3,8 +3,9 @@
 //! Chosen is the order n with the least N ln det Λₙ + d(n) ln N (Schwarz's criterion): Λₙ is the covariance of the one-step
 //! prediction errors of the estimate of that order, refined by a few steps, d(n) = n (m + 2 p) + p m the number of
 //! parameters that coordinates cannot change. Orders are tried upwards, until three in a row did not better the best.
-//! Of plain estimates the criterion says little: on the CD player's arm they predict worse the more states they have, and
-//! two were taken where eight serve. Criteria on the canonical correlations alone (Bauer 2001, Econometric Theory 17(1))
+//! Of plain estimates the criterion says little where poles are near the unit circle and noise is strong: they predict worse
+//! the more states they have, or need more than there are (a test has such a plant). In short records with a weak mode the price of refinement is
+//! that it is left out more often. Criteria on the canonical correlations alone (Bauer 2001, Econometric Theory 17(1))
 //! were tried and rejected: with overlapping windows and a few block rows too many they took twice the order.
 //! Without noise the criterion has no bottom; there the numerical rank of the projection is the order.
 
