@@ -62,11 +62,7 @@ fn fit(criterion: &mut Criterion) {
         ("neural", || Box::new(Neural::forecaster(STEP_SECONDS)), Some(20.0)),
         ("holt-winters", || Box::new(HoltWinters::forecaster(STEP_SECONDS)), None),
         ("mstl", || Box::new(Mstl::forecaster(STEP_SECONDS)), None),
-        (
-            "ensemble",
-            || Box::new(Ensemble::weighted(Ensemble::quick_members()).forecaster(STEP_SECONDS)),
-            None,
-        ),
+        ("ensemble", || Box::new(Ensemble::weighted(Ensemble::all_members()).forecaster(STEP_SECONDS)), None),
     ];
     let mut missed = Vec::new();
     let mut group = criterion.benchmark_group("fit");

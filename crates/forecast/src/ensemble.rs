@@ -92,7 +92,7 @@ impl Ensemble {
 
     /// The methods of this crate that are fitted within a tenth of a second: seasonal naive by day and week, linear, Fourier,
     /// Holt–Winters.
-    pub fn quick_members() -> Vec<BoxedPoint> {
+    pub(crate) fn quick_members() -> Vec<BoxedPoint> {
         vec![
             Box::new(Naive::day()),
             Box::new(Naive::week()),

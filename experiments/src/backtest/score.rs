@@ -178,7 +178,7 @@ mod tests {
         assert!(mean_at(0.0) < mean_at(0.02) && mean_at(0.0) < mean_at(-0.02));
     }
 
-    /// A day counts by its values: 1 over 10 values and 3 over 30 are 0.1 each, together 0.1.
+    /// A day counts by its values: 1 over 10 values is 0.1 and 9 over 30 is 0.3; together 0.25, not 0.2.
     #[test]
     fn blocks_count_by_their_values() {
         let block = |n: u32, absolute: f64| Sums { n, absolute, ..Sums::default() };
