@@ -18,7 +18,8 @@ use tidegate_autoscalers::demand::{BoxedForecaster, Forecasters};
 use tidegate_core::scenario::Workload;
 use tidegate_core::{Calendar, SECONDS_PER_DAY, Scenario, Seed, Split};
 use tidegate_forecast::{
-    BoxedPoint, Ensemble, Forest, Fourier, HoltWinters, LastValue, Linear, Mstl, Neural, SeasonalNaive,
+    BoxedPoint, Ensemble, Forest, Fourier, HoltWinters, LastValue, Linear, MovingWindow, Mstl, Neural,
+    SeasonalNaive,
 };
 use tidegate_workload::Demand;
 
@@ -32,10 +33,11 @@ pub const HISTORY_DAYS: u64 = 14;
 const HISTORY_FROM: u64 = 1000;
 
 /// As controllers ask for them.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 13] = [
     "seasonal_naive_day",
     "seasonal_naive_week",
     "last_value",
+    "moving_window",
     "linear",
     "fourier",
     "holt_winters",
@@ -43,11 +45,12 @@ pub const NAMES: [&str; 11] = [
     "forest",
     "neural",
     "ensemble",
+    "ensemble_median",
     "scryer",
 ];
 
 /// Those of [`NAMES`] that combine several of the others.
-pub const COMBINED: [&str; 2] = ["ensemble", "scryer"];
+pub const COMBINED: [&str; 3] = ["ensemble", "ensemble_median", "scryer"];
 
 /// Forecasters that know nothing before the run.
 pub fn without_history() -> Forecasters {
@@ -77,6 +80,7 @@ fn make(name: &str, step_seconds: f64) -> BoxedForecaster {
         "seasonal_naive_day" => Box::new(SeasonalNaive::day(step_seconds)),
         "seasonal_naive_week" => Box::new(SeasonalNaive::week(step_seconds)),
         "last_value" => Box::new(LastValue::new(step_seconds)),
+        "moving_window" => Box::new(MovingWindow::new(step_seconds, SECONDS_PER_DAY)),
         "linear" => Box::new(Linear::forecaster(step_seconds)),
         "fourier" => Box::new(Fourier::forecaster(step_seconds)),
         "holt_winters" => Box::new(HoltWinters::forecaster(step_seconds)),
@@ -84,6 +88,7 @@ fn make(name: &str, step_seconds: f64) -> BoxedForecaster {
         "forest" => Box::new(Forest::forecaster(step_seconds)),
         "neural" => Box::new(Neural::forecaster(step_seconds)),
         "ensemble" => Box::new(Ensemble::weighted(Ensemble::all_members()).forecaster(step_seconds)),
+        "ensemble_median" => Box::new(Ensemble::median(Ensemble::all_members()).forecaster(step_seconds)),
         "scryer" => Box::new(Ensemble::weighted(scryer_members()).forecaster(step_seconds)),
         _ => unreachable!("names are checked when parameters are: {name}"),
     }

@@ -8,7 +8,7 @@
 //! without a forecast. At most 1024 values count, thinned out evenly. Gaps are left out.
 //!
 //! A sample path is a stretch of the window that begins anywhere and goes on at the oldest value where it reaches the
-//! present. Over a gap the last value stays.
+//! present. Over a gap the last value stays, and before the first refit it is the answer.
 
 use std::num::NonZeroU32;
 
@@ -22,7 +22,8 @@ use crate::history::History;
 #[derive(Clone, Debug)]
 pub struct MovingWindow {
     history: History,
-    quantiles: Levels,
+    /// Of the window; none before the first refit.
+    quantiles: Option<Levels>,
     scratch: Vec<f64>,
     chance: Option<ControllerStream>,
 }
@@ -35,7 +36,7 @@ impl MovingWindow {
     pub fn new(step_seconds: f64, window_seconds: f64) -> Self {
         Self {
             history: History::new(step_seconds, window_seconds),
-            quantiles: Levels::default(),
+            quantiles: None,
             scratch: Vec::with_capacity(ERRORS_MAX + 1),
             chance: None,
         }
@@ -45,7 +46,7 @@ impl MovingWindow {
 impl Forecaster for MovingWindow {
     fn reset(&mut self, start: Calendar, chance: ControllerStream) {
         self.history.reset(start);
-        self.quantiles = Levels::default();
+        self.quantiles = None;
         self.chance = Some(chance);
     }
 
@@ -59,14 +60,15 @@ impl Forecaster for MovingWindow {
             Offsets::of(history.first(), history.n_steps(), &mut self.scratch, |step| history.get(step));
         // Through a gap as long as the window the last quantiles stay.
         if of_window.n_errors > 0 {
-            self.quantiles = of_window.about(0.0, 1.0);
+            self.quantiles = Some(of_window.about(0.0, 1.0));
         }
     }
 
     fn forecast(&self, horizon: NonZeroU32, into: &mut Quantiles) {
         into.values.clear();
-        if self.history.newest().is_some() {
-            into.values.resize(horizon.get() as usize, self.quantiles);
+        if let Some(newest) = self.history.newest() {
+            let quantiles = self.quantiles.unwrap_or([newest; Quantiles::LEVELS.len()]);
+            into.values.resize(horizon.get() as usize, quantiles);
         }
     }
 
@@ -85,7 +87,11 @@ impl Forecaster for MovingWindow {
     }
 
     fn method(&self) -> &'static str {
-        if self.history.newest().is_some() { "moving window" } else { "nothing seen" }
+        match (self.history.newest(), &self.quantiles) {
+            (None, _) => "nothing seen",
+            (Some(_), None) => "last value",
+            (Some(_), Some(_)) => "moving window",
+        }
     }
 }
 
@@ -120,6 +126,22 @@ mod tests {
             });
             assert!((0.87..0.93).contains(&share), "{ahead} ahead: {share}");
         }
+    }
+
+    /// Nothing, then the last value, then the window: never a zero that nobody saw.
+    #[test]
+    fn before_the_first_refit_the_last_value_answers() {
+        let mut forecaster = MovingWindow::new(60.0, 600.0);
+        reset(&mut forecaster);
+        assert_eq!(forecaster.method(), "nothing seen");
+        for value in [3.0, 7.0] {
+            forecaster.observe(Some(value));
+        }
+        let mut quantiles = Quantiles::default();
+        forecaster.forecast(NonZeroU32::new(2).expect("two"), &mut quantiles);
+        assert_eq!((forecaster.method(), quantiles.values), ("last value", vec![[7.0; 9]; 2]));
+        forecaster.refit();
+        assert_eq!(forecaster.method(), "moving window");
     }
 
     /// A stretch of the window, as it was.
