@@ -260,7 +260,7 @@ impl Combined {
         Ok(Self {
             pool,
             reactive,
-            demand: Demand::new(forecasters, &parameters.forecaster, facts, step, stale, lead_seconds),
+            demand: forecasters.demand(&parameters.forecaster, facts, step, stale, lead_seconds),
             service_time: ServiceTime::new(parameters.service_half_life_seconds, facts),
             stabiliser: Stabiliser::new(parameters.scale_in_window_seconds, period),
             staffing,

@@ -192,7 +192,7 @@ impl Predictive {
         let (step, stale) = (parameters.step_seconds, parameters.stale_seconds);
         Ok(Self {
             pool,
-            demand: Demand::new(forecasters, &parameters.forecaster, facts, step, stale, lead_seconds),
+            demand: forecasters.demand(&parameters.forecaster, facts, step, stale, lead_seconds),
             capacity: Capacity::new(
                 parameters.service_half_life_seconds,
                 parameters.target_utilization,

@@ -18,6 +18,7 @@
 pub mod calendar;
 pub mod controller;
 pub mod decision;
+pub mod demand;
 pub mod distribution;
 pub mod env;
 pub mod facts;

@@ -281,7 +281,7 @@ impl Scryer {
         let ahead_seconds = lead_seconds + parameters.horizon_seconds;
         let (step, stale) = (parameters.step_seconds, parameters.stale_seconds);
         let name = &parameters.forecaster;
-        let demand = Demand::new(forecasters, name, facts, step, stale, ahead_seconds + 2.0 * step);
+        let demand = forecasters.demand(name, facts, step, stale, ahead_seconds + 2.0 * step);
         let step_seconds = demand.step_seconds();
         if ahead_seconds / step_seconds > STEPS_MAX {
             let problem = format!(
