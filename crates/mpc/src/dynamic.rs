@@ -235,34 +235,50 @@ impl DynamicProgramming {
         }
     }
 
+    /// The least cost of a plan that orders `to` first, after [`DynamicProgramming::plan`] of this program whose proof
+    /// was [`Proof::Optimal`]; none where the limits forbid it. With a delay, the ramp cost.
+    pub fn move_dollars(&self, problem: &OnePool, to: Replicas) -> Option<f64> {
+        self.moved(problem, 0, problem.limits.initial, to)
+    }
+
     /// The first move in the order of ties whose cost, computed as in the sweep, is the cost to go.
     fn first_move(&self, problem: &OnePool, stage: usize, state: Replicas) -> Option<Replicas> {
         let to_go = self.to_go.at(stage, state);
         if to_go == f64::INFINITY {
             return None;
         }
-        let (limits, decisions) = (&problem.limits, self.bands[stage]);
+        let is_best = |to: &Replicas| self.moved(problem, stage, state, *to) == Some(to_go);
+        (0..=problem.limits.ramp_up.max(problem.limits.ramp_down)).find_map(|change| {
+            let fall = state.checked_sub(change).filter(is_best);
+            fall.or_else(|| state.checked_add(change).filter(is_best))
+        })
+    }
+
+    /// The cost from `stage` on of a move between two counts, with the operations of the sweep.
+    fn moved(&self, problem: &OnePool, stage: usize, from: Replicas, to: Replicas) -> Option<f64> {
+        let limits = &problem.limits;
+        let is_allowed = if to < from { from - to <= limits.ramp_down } else { to - from <= limits.ramp_up };
+        if !is_allowed || !self.bands[stage].contains(to) {
+            return None;
+        }
         let Switching { up_dollars, down_dollars } = problem.switching;
         let delay = limits.delay_ticks;
         let cost = StageCost { problem, stage };
-        let is_one_window = delay == 0 && up_dollars == 0.0 && down_dollars == 0.0;
-        let rise = rise_from(cost.late_at(delay, state), up_dollars, f64::from(state));
-        let is_best = |to: Replicas, is_rise: bool| {
-            let n = f64::from(to);
-            let value = cost.value_at(to, self.to_go.at(stage + 1, to));
-            let dollars = match is_rise {
-                _ if is_one_window => value,
-                true => rise_to(value, cost.late_at(delay, to), up_dollars, n) + rise,
-                false => value - down_dollars * n + down_dollars * f64::from(state),
-            };
-            dollars == to_go
+        let value = cost.value_at(to, self.to_go.at(stage + 1, to));
+        if delay == 0 && up_dollars == 0.0 && down_dollars == 0.0 {
+            return Some(value);
+        }
+        let (n, m) = (f64::from(to), f64::from(from));
+        let fall = || value - down_dollars * n + down_dollars * m;
+        let rise = || {
+            rise_to(value, cost.late_at(delay, to), up_dollars, n)
+                + rise_from(cost.late_at(delay, from), up_dollars, m)
         };
-        (0..=limits.ramp_up.max(limits.ramp_down)).find_map(|change| {
-            let fall =
-                state.checked_sub(change).filter(|to| change <= limits.ramp_down && decisions.contains(*to));
-            let rise =
-                state.checked_add(change).filter(|to| change <= limits.ramp_up && decisions.contains(*to));
-            fall.filter(|to| is_best(*to, false)).or_else(|| rise.filter(|to| is_best(*to, true)))
+        // To stay is both, and rounding may tell them apart.
+        Some(match to.cmp(&from) {
+            std::cmp::Ordering::Less => fall(),
+            std::cmp::Ordering::Greater => rise(),
+            std::cmp::Ordering::Equal => fall().min(rise()),
         })
     }
 }

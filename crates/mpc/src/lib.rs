@@ -42,6 +42,7 @@
 //! ```
 
 pub mod annealing;
+pub mod controller;
 pub mod decomposition;
 #[cfg(test)]
 mod decomposition_tests;
@@ -50,22 +51,26 @@ pub mod dynamic;
 #[cfg(test)]
 mod dynamic_tests;
 pub mod error;
+pub mod formulate;
 mod local_search;
 pub mod milp;
 #[cfg(test)]
 mod milp_tests;
 pub mod one_pool;
+mod orders;
 pub mod pools;
 #[cfg(test)]
 mod pools_tests;
 mod replica;
 pub mod response;
+pub mod surface;
 pub mod table;
 #[cfg(test)]
 mod testing;
 pub mod windows;
 
 pub use annealing::Annealing;
+pub use controller::ModelPredictive;
 pub use decomposition::Decomposition;
 pub use dynamic::{DynamicProgramming, Law, Proof};
 pub use error::ProgramError;
@@ -73,4 +78,5 @@ pub use milp::{OnePoolMilp, PoolsMilp, ResponseMilp, SearchLimits};
 pub use one_pool::{Limits, OnePool, Switching};
 pub use pools::{Chance, Course, Pool, Pools, Risk};
 pub use response::{Dynamics, ResponsePool};
+pub use surface::PenaltySurface;
 pub use table::{Band, Convex, Piece, Table};

@@ -115,6 +115,18 @@ impl Table {
         }
     }
 
+    /// As [`Table::refill`], a whole row of zeros at a time.
+    pub fn refill_rows(&mut self, bands: &[Band], mut fill: impl FnMut(usize, &mut [f64])) {
+        self.rows.clear();
+        self.dollars.clear();
+        for (stage, band) in bands.iter().enumerate() {
+            let start = self.dollars.len();
+            self.rows.push(Row { band: *band, start });
+            self.dollars.resize(start + band.n_counts(), 0.0);
+            fill(stage, &mut self.dollars[start..]);
+        }
+    }
+
     /// Number of stages.
     pub fn n_stages(&self) -> usize {
         self.rows.len()

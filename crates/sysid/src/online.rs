@@ -25,6 +25,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU32;
 
+use tidegate_core::identification::{Identification, Latencies, Trust};
 use tidegate_core::{Observation, OperatorFacts, ResponseModel, Scrape, ServiceLevel};
 
 use crate::armax_response::ArmaxResponseFit;
@@ -84,6 +85,10 @@ pub struct Online {
     requests_per_second: f64,
     queue_length: Option<f64>,
     n_alarms: u32,
+    /// How often `model` was replaced.
+    revision: u64,
+    /// Of the queueing fit, at the last window with a latency.
+    last_latency: Option<Latencies>,
 }
 
 /// Scrapes of a sample that is not yet full.
@@ -165,6 +170,8 @@ impl Online {
             requests_per_second: 0.0,
             queue_length: None,
             n_alarms: 0,
+            revision: 0,
+            last_latency: None,
         }
     }
 
@@ -323,6 +330,11 @@ impl Online {
         let flow = model.flow(before, load, ready, seconds);
         self.queue = self.queue_length.map_or(flow.after, |queue| model.state_of(queue, load, ready));
         let deviation = queueing_fit::mean_deviation(model, window, self.parameters.misfit);
+        self.last_latency = window.latency_mean_seconds.map(|measured_seconds| Latencies {
+            at_seconds: self.state_seconds,
+            expected_seconds: flow.time.mean_seconds(),
+            measured_seconds,
+        });
         if let Some(sample) = self.sample(window)
             && let Some(model) = self.model.mean_response()
         {
@@ -417,6 +429,7 @@ impl Online {
             Kind::Queueing => {
                 let untrusted = matches!(self.status, Status::Prior(_) | Status::Changed(_));
                 if doubt.is_none() || untrusted {
+                    self.revision += 1;
                     self.model = LoopModel::Queueing(self.queueing.model.clone());
                 }
                 doubt
@@ -464,6 +477,7 @@ impl Online {
         let untrusted = matches!(self.status, Status::Prior(_) | Status::Changed(_));
         if doubt.is_some() {
             if untrusted {
+                self.revision += 1;
                 self.model = LoopModel::Queueing(self.queueing.model.clone());
             }
             return doubt;
@@ -511,6 +525,7 @@ impl Online {
             let rest = model.rest(first.requests_per_second, first.ready);
             self.past = self.samples.iter().fold(rest, |past, sample| carry(model, &past, sample));
         }
+        self.revision += 1;
         self.model = model;
         None
     }
@@ -571,6 +586,49 @@ impl Online {
         self.status = Status::Changed(Doubt::FewWindows);
         self.watches = false;
         self.since_fit = self.parameters.refit_windows;
+    }
+}
+
+impl Identification for Online {
+    type Model = LoopModel;
+
+    fn observe(&mut self, observation: &Observation<'_>) {
+        Self::observe(self, observation);
+    }
+
+    fn model(&self) -> &LoopModel {
+        &self.model
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// After a change the fit of what came since is doubtful, but better than what the facts say.
+    fn trust(&self) -> Trust {
+        match self.status {
+            Status::Prior(_) => Trust::Prior,
+            Status::Held(_) | Status::Changed(_) => Trust::Doubted,
+            Status::Trusted => Trust::Trusted,
+        }
+    }
+
+    /// K/s of the queueing fit, which runs beside every kind.
+    fn replica_requests_per_second(&self) -> f64 {
+        let found = self.queueing.model.parameters();
+        found.slots_per_replica / found.service_seconds
+    }
+
+    fn backlog_requests(&self) -> f64 {
+        self.queue_now.backlog
+    }
+
+    fn last_latency_seconds(&self) -> Option<Latencies> {
+        self.last_latency
+    }
+
+    fn explain(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        Self::explain(self, out)
     }
 }
 

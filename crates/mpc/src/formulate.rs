@@ -1,0 +1,128 @@
+//! Forecasts, models and prices in, numbers of a program out: plain functions, so that solvers see costs and limits only.
+
+use tidegate_core::{Penalty, Prices, Quantiles, Replicas, ResponseModel, SECONDS_PER_HOUR, ServiceLevel};
+
+use crate::{Band, PenaltySurface, Table};
+
+/// Number of levels of a forecast.
+pub const N_LEVELS: usize = Quantiles::LEVELS.len();
+
+/// What is known of the load of one stage: weighted points. The weights add up to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StageLoad {
+    /// Requests a second at each level.
+    pub requests_per_second: [f64; N_LEVELS],
+    /// Probability that each stands for.
+    pub weights: [f64; N_LEVELS],
+}
+
+impl StageLoad {
+    /// A load that is known.
+    pub fn certain(requests_per_second: f64) -> Self {
+        let mut weights = [0.0; N_LEVELS];
+        weights[N_LEVELS / 2] = 1.0;
+        Self { requests_per_second: [requests_per_second; N_LEVELS], weights }
+    }
+}
+
+/// What each of [`Quantiles::LEVELS`] stands for, if only the worst share `tail_share` of what may come counts: all
+/// between the middles to its neighbours, the outer ones with what is beyond them, cut at 1 − `tail_share` from below.
+///
+/// With the whole, Σ w φ(λ) is the expected penalty. With less it is its conditional value at risk at the level
+/// 1 − `tail_share`, stage by stage, as φ does not fall with the load; the sum over stages is at least the conditional
+/// value at risk of the sum, which is the same where all stages are bad together (R. T. Rockafellar and S. Uryasev,
+/// *Conditional value-at-risk for general loss distributions*, J. Banking & Finance 26, 2002, on coherence).
+///
+/// # Panics
+/// If the share is not above 0 and at most 1.
+pub fn level_weights(tail_share: f64) -> [f64; N_LEVELS] {
+    assert!(tail_share > 0.0 && tail_share <= 1.0, "a tail of {tail_share}");
+    let levels = Quantiles::LEVELS;
+    let mut weights = [0.0; N_LEVELS];
+    let mut left = tail_share;
+    for level in (0..N_LEVELS).rev() {
+        let from = if level == 0 { 0.0 } else { f64::midpoint(levels[level - 1], levels[level]) };
+        let to = if level + 1 == N_LEVELS { 1.0 } else { f64::midpoint(levels[level], levels[level + 1]) };
+        weights[level] = (to - from).min(left) / tail_share;
+        left = (left - (to - from)).max(0.0);
+    }
+    weights
+}
+
+/// The dollars of each stage over the ready replicas of its band, into `table`: its length times the expected penalty
+/// rate, `others` replicas serving beside those that are planned.
+///
+/// # Panics
+/// If there are fewer loads than bands.
+pub fn stage_costs<M: ResponseModel>(
+    surface: &mut PenaltySurface,
+    service: (&M, &Prices),
+    loads: &[StageLoad],
+    stage_seconds: f64,
+    others: Replicas,
+    bands: &[Band],
+    table: &mut Table,
+) {
+    assert!(loads.len() >= bands.len(), "every stage needs its load");
+    table.refill_rows(bands, |stage, row| {
+        let Band { low, high } = bands[stage];
+        let all = Band::new(low + others, high + others);
+        let StageLoad { requests_per_second, weights } = loads[stage];
+        for (load, weight) in requests_per_second.iter().zip(weights) {
+            if weight > 0.0 {
+                surface.add(service, *load, weight * stage_seconds, all, row);
+            }
+        }
+        // Each row of the surface falls exactly; sums of their multiples may rise in the last digit.
+        let mut least = f64::INFINITY;
+        for dollars in row {
+            least = dollars.min(least);
+            *dollars = least;
+        }
+    });
+}
+
+/// The price of one replica for one stage.
+pub fn stage_price(dollars_per_replica_hour: f64, stage_seconds: f64) -> f64 {
+    dollars_per_replica_hour * stage_seconds / SECONDS_PER_HOUR
+}
+
+/// The prices as they are for a model whose tick is a stage: windows are counted in stages, and what is charged once
+/// an accounting tick is charged as often in a stage.
+pub fn prices_of(prices: &Prices, tick_seconds: f64, stage_seconds: f64) -> Prices {
+    let ticks = stage_seconds / tick_seconds;
+    let level = prices.level;
+    let window_ticks = (f64::from(level.window_ticks) / ticks).round().max(1.0) as u32;
+    let penalty = match level.penalty {
+        Penalty::MeanLatency { dollars_per_millisecond } => {
+            Penalty::MeanLatency { dollars_per_millisecond: dollars_per_millisecond * ticks }
+        }
+        other => other,
+    };
+    Prices { level: ServiceLevel { window_ticks, penalty, ..level }, ..prices.clone() }
+}
+
+/// What is left behind after `seconds` in which `capacity_per_second` is served, by the mean flow.
+pub fn backlog_after(backlog: f64, requests_per_second: f64, capacity_per_second: f64, seconds: f64) -> f64 {
+    (backlog + (requests_per_second - capacity_per_second) * seconds).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_the_masses_between_the_middles_and_of_a_tail_the_upper_ones() {
+        let all = level_weights(1.0);
+        let expected = [0.03, 0.045, 0.1, 0.2, 0.25, 0.2, 0.1, 0.045, 0.03];
+        for (weight, expected) in all.iter().zip(expected) {
+            assert!((weight - expected).abs() < 1e-12, "{all:?}");
+        }
+        let tail = level_weights(0.05);
+        assert!((tail[8] - 0.6).abs() < 1e-12 && (tail[7] - 0.4).abs() < 1e-12, "{tail:?}");
+        assert!(tail[..7].iter().all(|weight| *weight == 0.0));
+        for share in [0.01, 0.3, 0.5, 0.999] {
+            assert!((level_weights(share).iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What the service level costs a second, over load and ready replicas: a response model and prices, tabulated.
+//!
+//! ```text
+//! φ(λ, n) = 1/(J Δ) Σ_{j<J} penalty(E[statistics | state_j, λ, n]),   state_0 at rest, state_{j+1} after a tick of it
+//! ```
+//!
+//! | symbol | word | unit |
+//! | --- | --- | --- |
+//! | φ | penalty rate | dollars/s |
+//! | λ | load | requests/s |
+//! | n | ready replicas | 1 |
+//! | Δ | the model's tick | s |
+//! | J Δ | [`PenaltySurface::hold_seconds`]: for how long a load and a fleet stay together | s |
+//!
+//! **Why held.** A program of stage costs has no backlog to hand on. A fleet that is too small for one tick leaves
+//! behind what one tick gathers, which may well be within the bound; what it does to the users shows when it goes on.
+//! Held for twice the bound, a fleet below the load is charged for those it makes late. Where the bound is shorter than
+//! a tick one tick is enough.
+//!
+//! The prices have to be those of one tick of the model: a form that charges once an accounting tick is for the caller
+//! to scale ([`prices_of`](crate::formulate::prices_of)).
+//!
+//! **Grid.** Loads are multiples of a step, replicas whole; between two loads the value is a straight line. A row is
+//! computed when it is first asked for, with one law of the response time for each count and held tick. In n the values
+//! are made non-increasing (each at most that of one replica less): a linear model may say otherwise outside its data.
+
+use tidegate_core::{Prices, Replicas, ResponseModel};
+
+use crate::Band;
+
+/// φ over load and ready replicas; rows are filled as they are asked for.
+#[derive(Clone, Debug)]
+pub struct PenaltySurface {
+    load_step: f64,
+    replicas_max: Replicas,
+    hold_ticks: u32,
+    /// Dollars a second, row after row, each over 0 … `replicas_max`; NaN at the start of a row that is not filled.
+    dollars: Vec<f64>,
+}
+
+impl PenaltySurface {
+    /// An empty surface for up to `replicas_max` ready replicas, with a row every `load_step` requests a second.
+    /// `hold_ticks` is J.
+    ///
+    /// # Panics
+    /// If the step is not a positive number, or nothing is held.
+    pub fn new(load_step: f64, replicas_max: Replicas, hold_ticks: u32) -> Self {
+        assert!(load_step > 0.0 && load_step.is_finite(), "rows every {load_step} requests a second");
+        assert!(hold_ticks > 0, "a fleet is held for one tick at least");
+        Self { load_step, replicas_max, hold_ticks, dollars: Vec::new() }
+    }
+
+    /// J such that J ticks of a model are at least twice the bound.
+    pub fn hold_ticks(tick_seconds: f64, bound_seconds: f64) -> u32 {
+        (2.0 * bound_seconds / tick_seconds).ceil().max(1.0) as u32
+    }
+
+    /// Forgets all rows, as for a new model; `load_step` as in [`PenaltySurface::new`].
+    pub fn clear(&mut self, load_step: f64) {
+        assert!(load_step > 0.0 && load_step.is_finite(), "rows every {load_step} requests a second");
+        self.load_step = load_step;
+        self.dollars.fill(f64::NAN);
+    }
+
+    /// Adds `weight` · φ(`load`, n) to `out` for all n of `band`; counts above the surface's largest are as good as it.
+    ///
+    /// # Panics
+    /// If the load is negative or not finite, or `out` is not as long as the band.
+    pub fn add<M: ResponseModel>(
+        &mut self,
+        service: (&M, &Prices),
+        load: f64,
+        weight: f64,
+        band: Band,
+        out: &mut [f64],
+    ) {
+        assert!(load >= 0.0 && load.is_finite(), "a load of {load} requests a second");
+        assert_eq!(out.len(), band.n_counts(), "one place a count");
+        let at = load / self.load_step;
+        let below = at as usize;
+        let share = at - below as f64;
+        for (row, weight) in [(below, weight * (1.0 - share)), (below + 1, weight * share)] {
+            if weight == 0.0 {
+                continue;
+            }
+            let row = self.row(service, row);
+            let last = row[row.len() - 1];
+            let known = row.get(band.low as usize..).unwrap_or(&[]);
+            let n_known = known.len().min(out.len());
+            for (out, dollars) in out.iter_mut().zip(known) {
+                *out += weight * dollars;
+            }
+            for out in &mut out[n_known..] {
+                *out += weight * last;
+            }
+        }
+    }
+
+    /// φ at one point, for tests and explanations.
+    pub fn at<M: ResponseModel>(&mut self, service: (&M, &Prices), load: f64, ready: Replicas) -> f64 {
+        let mut out = [0.0];
+        self.add(service, load, 1.0, Band::new(ready, ready), &mut out);
+        out[0]
+    }
+
+    fn row<M: ResponseModel>(&mut self, (model, prices): (&M, &Prices), row: usize) -> &[f64] {
+        let width = self.replicas_max as usize + 1;
+        let range = row * width..(row + 1) * width;
+        if self.dollars.len() < range.end {
+            self.dollars.resize(range.end, f64::NAN);
+        }
+        if self.dollars[range.start].is_nan() {
+            let load = row as f64 * self.load_step;
+            let mut least = f64::INFINITY;
+            for (ready, dollars) in self.dollars[range.clone()].iter_mut().enumerate() {
+                *dollars = held(model, prices, load, ready as f64, self.hold_ticks).min(least);
+                least = *dollars;
+            }
+        }
+        &self.dollars[range]
+    }
+}
+
+/// φ by its definition.
+fn held<M: ResponseModel>(model: &M, prices: &Prices, load: f64, ready: f64, hold_ticks: u32) -> f64 {
+    let mut state = model.rest(load, ready);
+    let mut dollars = 0.0;
+    for _ in 0..hold_ticks {
+        let (statistics, after) = model.expect(&state, load, ready);
+        dollars += prices.penalty(&statistics);
+        state = after;
+    }
+    dollars / (f64::from(hold_ticks) * model.tick_seconds())
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::response::{BacklogWait, Service};
+    use tidegate_core::{Penalty, ResponseTime, ServiceLevel};
+
+    use super::*;
+
+    /// A fluid queue of replicas that serve one request a second each.
+    struct Fluid(ServiceLevel);
+
+    impl ResponseModel for Fluid {
+        type State = f64;
+        fn tick_seconds(&self) -> f64 {
+            10.0
+        }
+        fn level(&self) -> &ServiceLevel {
+            &self.0
+        }
+        fn rest(&self, _: f64, _: f64) -> f64 {
+            0.0
+        }
+        fn respond(&self, backlog: &f64, load: f64, ready: f64) -> (ResponseTime, f64) {
+            let after = (backlog + (load - ready) * 10.0).max(0.0);
+            let wait = |backlog: f64| backlog / ready.max(1e-3);
+            let behind = BacklogWait { share: 1.0, first_seconds: wait(*backlog), last_seconds: wait(after) };
+            let service = Service::new(1e-3, 1e-6);
+            let time = ResponseTime {
+                overhead_seconds: 0.0,
+                service,
+                delay_probability: 0.0,
+                decay_per_second: 1.0,
+                backlog: if after > 0.0 { behind } else { BacklogWait::default() },
+            };
+            (time, after)
+        }
+    }
+
+    fn prices(bound_seconds: f64) -> Prices {
+        let penalty = Penalty::PerUser { dollars_per_user: 1.0 };
+        let level = ServiceLevel {
+            bound_seconds,
+            share: 0.9,
+            window_ticks: 1,
+            penalty,
+            dollars_per_user_gave_up: 1.0,
+        };
+        Prices { level, dollars_per_warm_hour: vec![0.0], dollars_per_kwh: 0.0, dollars_per_carbon_kg: 0.0 }
+    }
+
+    /// Four too many a second before six: 40 are left after one tick, a wait of 6.7 s, so that one tick alone makes
+    /// nobody wait for 20 s. Held for four ticks the wait grows to 26.7 s, and who comes in the last quarter is late.
+    #[test]
+    fn a_fleet_below_the_load_is_charged_for_what_it_makes_late_later() {
+        let prices = prices(20.0);
+        let fluid = Fluid(prices.level);
+        let at = |hold_ticks| PenaltySurface::new(1.0, 10, hold_ticks).at((&fluid, &prices), 10.0, 6);
+        assert_eq!(at(1), 0.0);
+        let held = PenaltySurface::hold_ticks(10.0, 20.0);
+        assert_eq!(held, 4);
+        // The wait reaches 20 s after 30 s.
+        assert!((at(held) - 10.0 * 10.0 / 40.0).abs() < 0.01, "{}", at(held));
+    }
+
+    #[test]
+    fn between_rows_it_is_a_straight_line_and_beyond_the_last_count_flat() {
+        let prices = prices(2.0);
+        let fluid = Fluid(prices.level);
+        let mut surface = PenaltySurface::new(2.0, 5, 1);
+        let service = (&fluid, &prices);
+        let (low, high) = (surface.at(service, 8.0, 4), surface.at(service, 10.0, 4));
+        assert!(low > 0.0 && high > low);
+        assert!((surface.at(service, 8.5, 4) - (0.75 * low + 0.25 * high)).abs() < 1e-12);
+        assert_eq!(surface.at(service, 8.0, 9), surface.at(service, 8.0, 5));
+        let mut row = vec![0.0; 6];
+        surface.add(service, 9.0, 1.0, Band::new(0, 5), &mut row);
+        assert!(row.windows(2).all(|pair| pair[1] <= pair[0]), "{row:?}");
+        // Another step, another model: nothing of the old rows is left.
+        surface.clear(1.0);
+        assert!((surface.at(service, 8.5, 4) - surface.at(service, 8.5, 4)).abs() < 1e-12);
+        let fresh = PenaltySurface::new(1.0, 5, 1).at(service, 8.5, 4);
+        assert_eq!(surface.at(service, 8.5, 4), fresh);
+    }
+}
