@@ -10,6 +10,7 @@ use tidegate_forecast::SeasonalNaive;
 
 use crate::cli::Choice;
 use crate::forecasters;
+use crate::predictive_control;
 use crate::scenarios::Study;
 
 /// Run unless others are named; the first is the baseline of the differences.
@@ -46,6 +47,7 @@ fn complete(forecasters: Forecasters) -> Catalog {
             forecasters.history.clone(),
         ))
         .with(predictive::kind(forecasters.clone()))
+        .with(predictive_control::kind(forecasters.clone()))
         .with(scryer::kind(rules, forecasters))
 }
 

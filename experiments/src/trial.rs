@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tidegate_autoscalers::{Catalog, NamedController, effective_parameters};
-use tidegate_core::Split;
+use tidegate_core::{Controller, Split};
 
 use crate::cli::Engine;
 use crate::engine::{Timed, simulate};
@@ -46,11 +46,24 @@ pub fn evaluate(
     controller: &NamedController,
     index: u64,
 ) -> (Scored, Recorder) {
-    let (scenario, seed) = study.world(Split::Evaluation, index);
+    let (scenario, _) = study.world(Split::Evaluation, index);
     let mut built = catalog
         .build_named(controller, &scenario.controllers, &scenario.facts())
         .expect("every controller was built once before the first run");
-    let mut timed = Timed::new(&mut *built);
+    run(engine, study, (Split::Evaluation, index), staffing, &controller.name, &mut *built)
+}
+
+/// Runs a controller that is built in a world of a split.
+pub fn run(
+    engine: Engine,
+    study: &Study,
+    (split, index): (Split, u64),
+    staffing: Option<&Staffing>,
+    name: &str,
+    controller: &mut dyn Controller,
+) -> (Scored, Recorder) {
+    let (scenario, seed) = study.world(split, index);
+    let mut timed = Timed::new(controller);
     let mut recorder = Recorder::new(scenario.tick_seconds);
     let summary = simulate(engine, scenario, &mut timed, seed, &mut recorder);
     let microseconds_per_decision = timed.microseconds_per_decision();
@@ -61,7 +74,7 @@ pub fn evaluate(
         supply: &supply,
         tick_seconds: scenario.tick_seconds,
     });
-    let row = RunRow::new(&study.name, &controller.name, index, &summary, followed);
+    let row = RunRow::new(&study.name, name, index, &summary, followed);
     (Scored { row, microseconds_per_decision }, recorder)
 }
 

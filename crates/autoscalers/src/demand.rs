@@ -47,7 +47,10 @@ pub type MakeForecaster = dyn Fn(&str, f64) -> BoxedForecaster + Send + Sync;
 pub type MakeHistory = dyn Fn(&Calendar, f64) -> Vec<Option<f64>> + Send + Sync;
 
 /// Complains about a forecaster that there is not.
-pub(crate) fn check_name(names: &[&str], name: &str) -> Result<(), FieldError> {
+///
+/// # Errors
+/// Names those that there are.
+pub fn check_name(names: &[&str], name: &str) -> Result<(), FieldError> {
     if names.contains(&name) {
         return Ok(());
     }
@@ -124,7 +127,7 @@ pub(crate) fn count(replicas: f64) -> Replicas {
 // Rows of the tables of parameters that mean the same wherever they stand.
 
 /// Of [`Forecasters::make`], with another default each.
-pub(crate) const fn forecaster_row(default: &'static str) -> Parameter {
+pub const fn forecaster_row(default: &'static str) -> Parameter {
     Parameter::new("forecaster", "", default, "One of [the forecasters](#the-forecasters) by name.")
 }
 /// Of [`at_quantile`].
@@ -135,7 +138,7 @@ pub(crate) const QUANTILE: Parameter =
 pub(crate) const STEP_SECONDS: Parameter =
     Parameter::new("step_seconds", "s", "60.0", "Step of the forecast; rounded up to whole scrapes.");
 /// Of [`Demand`].
-pub(crate) const GAP_AFTER: Parameter =
+pub const GAP_AFTER: Parameter =
     Parameter::new("stale_seconds", "s", "300.0", "A step without a scrape for this long is a gap.");
 /// Of [`Capacity`].
 pub(crate) const REPLICA_RATE: Parameter = Parameter::new(

@@ -267,7 +267,7 @@ pub(crate) fn round_up(count: f64) -> Replicas {
 // Rows of the tables of parameters that mean the same wherever they stand, since the code behind them is shared.
 
 /// Of [`ActingPool::find`].
-pub(crate) const POOL: Parameter =
+pub const POOL: Parameter =
     Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs.");
 /// Of the staleness of a [`Window`].
 pub(crate) const STALE: Parameter =
@@ -313,22 +313,31 @@ pub(crate) const SCALE_IN_WINDOW: Parameter = Parameter::new(
 .searched(Search::Log { low: 15.0, high: 1800.0 });
 
 /// A complaint about one parameter; its line is looked up by whoever has the text.
-pub(crate) fn wrong(field: &str, problem: impl Into<String>) -> FieldError {
+pub fn wrong(field: &str, problem: impl Into<String>) -> FieldError {
     FieldError { line: None, field: field.to_owned(), problem: problem.into() }
 }
 
 /// Complains about every value that is not a positive number.
-pub(crate) fn positive(values: &[(&str, f64)]) -> Result<(), FieldError> {
+///
+/// # Errors
+/// For the first one: names the parameter, its value and what is allowed.
+pub fn positive(values: &[(&str, f64)]) -> Result<(), FieldError> {
     each(values, |value| value > 0.0 && value.is_finite(), "must be a positive number")
 }
 
 /// Complains about every value that is negative or not finite.
-pub(crate) fn not_negative(values: &[(&str, f64)]) -> Result<(), FieldError> {
+///
+/// # Errors
+/// For the first one: names the parameter, its value and what is allowed.
+pub fn not_negative(values: &[(&str, f64)]) -> Result<(), FieldError> {
     each(values, |value| value >= 0.0 && value.is_finite(), "must be a number that is not negative")
 }
 
 /// Complains about every value that is no share above 0.
-pub(crate) fn share(values: &[(&str, f64)]) -> Result<(), FieldError> {
+///
+/// # Errors
+/// For the first one: names the parameter, its value and what is allowed.
+pub fn share(values: &[(&str, f64)]) -> Result<(), FieldError> {
     each(values, |value| value > 0.0 && value <= 1.0, "must be above 0 and at most 1")
 }
 
@@ -347,7 +356,10 @@ pub(crate) fn low_below_high(path: &str, low: f64, high: f64) -> Result<(), Fiel
 }
 
 /// Complains about times of which the memory would need an unreasonable amount of room.
-pub(crate) fn remembered(values: &[(&str, f64)]) -> Result<(), FieldError> {
+///
+/// # Errors
+/// For the first one: names the parameter, its value and what is allowed.
+pub fn remembered(values: &[(&str, f64)]) -> Result<(), FieldError> {
     const DAYS_MAX: f64 = 7.0 * tidegate_core::SECONDS_PER_DAY;
     each(values, |value| (0.0..=DAYS_MAX).contains(&value), "must be 0 to 604800 (a week)")
 }

@@ -249,8 +249,10 @@ pub fn wanted_by_cpu(kind: &str, parameters: &str, series: &[f64]) -> String {
 
 /// Whether docs/controllers.md shows this kind as it is, the documented parameters and defaults are the real ones, and
 /// what a search proposes is right.
-#[cfg(test)]
-pub(crate) fn check_handbook<P>(catalog: &Catalog, kind: &str)
+///
+/// # Panics
+/// If not.
+pub fn check_handbook<P>(catalog: &Catalog, kind: &str)
 where
     P: Default + serde::Serialize + serde::de::DeserializeOwned,
 {

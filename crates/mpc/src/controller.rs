@@ -22,6 +22,9 @@
 //! its way, by the mean flow, up to the first stage that an order of now can serve, and asked for as an extra load β
 //! that clears it within half the service level's bound, or a stage.
 //!
+//! **Surprise.** Where the load of the last forecast step is beyond what the forecast of now holds for possible, all of
+//! the horizon is scaled with it; see the factor in `surprise.rs`.
+//!
 //! **Correction.** κ = e^z, and z moves by `bias_gain` · ln(measured / expected mean latency) with every window, within
 //! [`BIAS`]: integral action, so that a service that is slower than its model is given more, however wrong the model is.
 //!
@@ -47,10 +50,11 @@ use crate::formulate::{
     N_LEVELS, StageLoad, backlog_after, level_weights, prices_of, stage_costs, stage_price,
 };
 use crate::orders::Orders;
+use crate::surprise::Surprise;
 use crate::{Band, DynamicProgramming, Law, OnePool, PenaltySurface, ProgramError, Switching, Table};
 
 /// The limits of z.
-pub const BIAS: (f64, f64) = (-0.1, 0.5);
+pub const BIAS: (f64, f64) = (0.0, 0.5);
 
 /// Rows of the surface from one replica's capacity to the next.
 const ROWS_PER_REPLICA: f64 = 2.0;
@@ -118,6 +122,7 @@ pub struct ModelPredictive<I> {
     surface: PenaltySurface,
     /// Of the model that the surface was computed of.
     revision: Option<u64>,
+    surprise: Surprise,
     orders: Orders,
     ready_before: Replicas,
     scraped_seconds: Option<f64>,
@@ -172,6 +177,7 @@ impl<I: Identification + Clone> ModelPredictive<I> {
             prices,
             bounds,
             worth,
+            surprise: Surprise::new(demand.step_seconds(), facts.scrape_seconds),
             fresh: service.clone(),
             service,
             demand,
@@ -246,8 +252,8 @@ impl<I: Identification + Clone> ModelPredictive<I> {
         let first = self.demand.step_of(now);
         let step_seconds = self.demand.step_seconds();
         let ahead_seconds = n_stages as f64 * stage_seconds;
-        let factor = self.bias.exp();
         let Some(quantiles) = self.demand.forecast(now, ahead_seconds) else { return false };
+        let factor = self.bias.exp() * self.surprise.factor(&quantiles[0]);
         self.loads.clear();
         for stage in 0..n_stages {
             let step = ((now + (stage as f64 + 0.5) * stage_seconds) / step_seconds) as u64;
@@ -322,6 +328,8 @@ impl<I: Identification + Clone> ModelPredictive<I> {
         self.solver.plan(&self.problem, &mut self.wanted)
     }
 
+    /// This count of the planned pool; the other pools keep theirs. Whoever waits before a service at zero is given one
+    /// replica: nothing can be measured there but that somebody is.
     fn answer(
         &self,
         observation: &Observation<'_>,
@@ -329,6 +337,15 @@ impl<I: Identification + Clone> ModelPredictive<I> {
         basis: Basis,
         reason: Reason,
     ) -> Decision {
+        let is_at_zero = wanted == 0 && observation.pools.iter().all(|pool| pool.declared == 0);
+        let is_somebody = observation.latest().is_some_and(|scrape| {
+            [scrape.requests_per_second, scrape.queue_length].into_iter().flatten().any(|seen| seen > 0.0)
+        });
+        let (wanted, basis, reason) = if is_at_zero && is_somebody {
+            (1, Basis::Fallback, Reason::new("somebody waits and nothing runs"))
+        } else {
+            (wanted, basis, reason)
+        };
         let mut targets = [PoolTarget::default(); POOLS_MAX];
         for (target, status) in targets.iter_mut().zip(observation.pools) {
             target.wanted = status.declared;
@@ -347,6 +364,7 @@ impl<I: Identification + Clone> Controller for ModelPredictive<I> {
         self.service.clone_from(&self.fresh);
         self.demand.reset(chance);
         self.revision = None;
+        self.surprise.clear();
         self.orders.clear();
         self.ready_before = 0;
         self.scraped_seconds = None;
@@ -359,6 +377,7 @@ impl<I: Identification + Clone> Controller for ModelPredictive<I> {
         let status = observation.pools[self.settings.pool];
         self.service.observe(observation);
         self.demand.feed(observation);
+        self.surprise.observe(observation);
         self.orders.see(now, status.starting, status.ready.saturating_sub(self.ready_before));
         self.ready_before = status.ready;
         self.scraped_seconds = observation.latest().map(|scrape| scrape.at_seconds).or(self.scraped_seconds);

@@ -64,6 +64,7 @@ mod pools_tests;
 mod replica;
 pub mod response;
 pub mod surface;
+mod surprise;
 pub mod table;
 #[cfg(test)]
 mod testing;

@@ -20,6 +20,10 @@
 //! The prices have to be those of one tick of the model: a form that charges once an accounting tick is for the caller
 //! to scale ([`prices_of`](crate::formulate::prices_of)).
 //!
+//! **Who gives up.** How patient users are is not known to a model, but what one who gives up costs is known to the
+//! operator. Whoever would wait for two and a half bounds is taken to give up: a plan that is not told would let go all
+//! whom it cannot serve in time, where a violated window costs no more however many are late.
+//!
 //! **Grid.** Loads are multiples of a step, replicas whole; between two loads the value is a straight line. A row is
 //! computed when it is first asked for, with one law of the response time for each count and held tick. In n the values
 //! are made non-increasing (each at most that of one replica less): a linear model may say otherwise outside its data.
@@ -28,13 +32,24 @@ use tidegate_core::{Prices, Replicas, ResponseModel};
 
 use crate::Band;
 
+/// Users who would wait for so many bounds are taken to give up.
+const PATIENCE_BOUNDS: f64 = 2.5;
+
+/// A relative fall of the penalty from one count to the next that is none.
+const FLAT: f64 = 1e-9;
+
+/// The place of a row that is not filled.
+const MISSING: u32 = u32::MAX;
+
 /// φ over load and ready replicas; rows are filled as they are asked for.
 #[derive(Clone, Debug)]
 pub struct PenaltySurface {
     load_step: f64,
     replicas_max: Replicas,
     hold_ticks: u32,
-    /// Dollars a second, row after row, each over 0 … `replicas_max`; NaN at the start of a row that is not filled.
+    /// For each multiple of the step, the place of its row; [`MISSING`] where it is not filled.
+    places: Vec<u32>,
+    /// Dollars a second, row after row in the order in which they were asked for, each over 0 … `replicas_max`.
     dollars: Vec<f64>,
 }
 
@@ -47,7 +62,7 @@ impl PenaltySurface {
     pub fn new(load_step: f64, replicas_max: Replicas, hold_ticks: u32) -> Self {
         assert!(load_step > 0.0 && load_step.is_finite(), "rows every {load_step} requests a second");
         assert!(hold_ticks > 0, "a fleet is held for one tick at least");
-        Self { load_step, replicas_max, hold_ticks, dollars: Vec::new() }
+        Self { load_step, replicas_max, hold_ticks, places: Vec::new(), dollars: Vec::new() }
     }
 
     /// J such that J ticks of a model are at least twice the bound.
@@ -59,7 +74,8 @@ impl PenaltySurface {
     pub fn clear(&mut self, load_step: f64) {
         assert!(load_step > 0.0 && load_step.is_finite(), "rows every {load_step} requests a second");
         self.load_step = load_step;
-        self.dollars.fill(f64::NAN);
+        self.places.clear();
+        self.dollars.clear();
     }
 
     /// Adds `weight` · φ(`load`, n) to `out` for all n of `band`; counts above the surface's largest are as good as it.
@@ -105,30 +121,51 @@ impl PenaltySurface {
 
     fn row<M: ResponseModel>(&mut self, (model, prices): (&M, &Prices), row: usize) -> &[f64] {
         let width = self.replicas_max as usize + 1;
-        let range = row * width..(row + 1) * width;
-        if self.dollars.len() < range.end {
-            self.dollars.resize(range.end, f64::NAN);
+        if self.places.len() <= row {
+            self.places.resize(row + 1, MISSING);
         }
-        if self.dollars[range.start].is_nan() {
+        if self.places[row] == MISSING {
+            let place = self.dollars.len() / width;
+            self.places[row] = place as u32;
+            self.dollars.resize((place + 1) * width, 0.0);
             let load = row as f64 * self.load_step;
-            let mut least = f64::INFINITY;
-            for (ready, dollars) in self.dollars[range.clone()].iter_mut().enumerate() {
-                *dollars = held(model, prices, load, ready as f64, self.hold_ticks).min(least);
-                least = *dollars;
+            let row = &mut self.dollars[place * width..];
+            let (mut first, mut least) = (f64::INFINITY, f64::INFINITY);
+            for ready in 0..row.len() {
+                let dollars = held(model, prices, load, ready as f64, self.hold_ticks).min(least);
+                first = if ready == 0 { dollars } else { first };
+                // Where nobody waits any more, one replica more changes nothing; nor does it where all are late.
+                if least - dollars <= FLAT * dollars && dollars <= 0.5 * first {
+                    row[ready..].fill(dollars);
+                    break;
+                }
+                row[ready] = dollars;
+                least = dollars;
             }
         }
-        &self.dollars[range]
+        &self.dollars[self.places[row] as usize * width..][..width]
     }
 }
 
 /// φ by its definition.
 fn held<M: ResponseModel>(model: &M, prices: &Prices, load: f64, ready: f64, hold_ticks: u32) -> f64 {
+    let level = model.level();
+    let users = load * model.tick_seconds();
     let mut state = model.rest(load, ready);
-    let mut dollars = 0.0;
-    for _ in 0..hold_ticks {
-        let (statistics, after) = model.expect(&state, load, ready);
-        dollars += prices.penalty(&statistics);
-        state = after;
+    let (mut dollars, mut before) = (0.0, f64::NAN);
+    for tick in 0..hold_ticks {
+        let (time, after) = model.respond(&state, load, ready);
+        let mut statistics = time.statistics(users, level);
+        statistics.users_gave_up = users * time.survival(PATIENCE_BOUNDS * level.bound_seconds);
+        statistics.users_above = (statistics.users_above - statistics.users_gave_up).max(0.0);
+        let now = prices.penalty(&statistics);
+        dollars += now;
+        if (now - before).abs() <= FLAT * now {
+            // A fleet that keeps up is as it was, and one that is lost makes everybody late: so it goes on.
+            dollars += f64::from(hold_ticks - tick - 1) * now;
+            break;
+        }
+        (state, before) = (after, now);
     }
     dollars / (f64::from(hold_ticks) * model.tick_seconds())
 }

@@ -429,8 +429,7 @@ impl Online {
             Kind::Queueing => {
                 let untrusted = matches!(self.status, Status::Prior(_) | Status::Changed(_));
                 if doubt.is_none() || untrusted {
-                    self.revision += 1;
-                    self.model = LoopModel::Queueing(self.queueing.model.clone());
+                    self.adopt_queueing();
                 }
                 doubt
             }
@@ -442,6 +441,16 @@ impl Online {
             (Some(doubt), Status::Changed(_)) => Status::Changed(doubt),
             (Some(doubt), Status::Trusted | Status::Held(_)) => Status::Held(doubt),
         };
+    }
+
+    /// The queueing fit becomes the model in use, its wait at least that of Poisson arrivals where they are.
+    fn adopt_queueing(&mut self) {
+        self.revision += 1;
+        let mut found = *self.queueing.model.parameters();
+        if self.parameters.arrivals_are_poisson {
+            found.wait_factor = found.wait_factor.max(f64::midpoint(1.0, found.service_scv));
+        }
+        self.model = LoopModel::Queueing(QueueingModel::new(found, self.tick_seconds, self.level));
     }
 
     /// Relative errors of what an idle request takes and of capacity, from the covariance of the logarithms.
@@ -477,8 +486,7 @@ impl Online {
         let untrusted = matches!(self.status, Status::Prior(_) | Status::Changed(_));
         if doubt.is_some() {
             if untrusted {
-                self.revision += 1;
-                self.model = LoopModel::Queueing(self.queueing.model.clone());
+                self.adopt_queueing();
             }
             return doubt;
         }

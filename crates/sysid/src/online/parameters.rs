@@ -32,6 +32,11 @@ pub struct OnlineParameters {
     pub scrapes_between_alarms: f64,
     /// Whether cpu in use is the share of slots in use: true where requests do nothing but compute.
     pub cpu_is_busy_share: bool,
+    /// Whether users come independently of each other, so that arrivals are as variable as Poisson's: then the model
+    /// in use has a wait factor of at least (1 + κ)/2 (Allen and Cunneen), whatever the fit says. Far from saturation
+    /// the data tell little of the wait, and a balancer with a queue at each replica spreads it so evenly that a fit
+    /// finds almost none; a planner that believes it goes to the edge.
+    pub arrivals_are_poisson: bool,
 }
 
 impl OnlineParameters {
@@ -47,6 +52,7 @@ impl OnlineParameters {
             capacity_error_max: 0.25,
             scrapes_between_alarms: 1e6,
             cpu_is_busy_share: false,
+            arrivals_are_poisson: false,
         }
     }
 }

@@ -1,0 +1,100 @@
+//! A load that the forecast holds for impossible: how far the present is above it.
+//!
+//! ```text
+//! s = 1 + (x / q₅₀ − 1) · min(max((x − q₅₀) / (q₉₅ − q₅₀) − 1, 0), 1)
+//! ```
+//!
+//! | symbol | word | unit |
+//! | --- | --- | --- |
+//! | x | the mean load of the scrapes of the last forecast step | requests/s |
+//! | q₅₀, q₉₅ | median and 95 % level of the forecast of the step of now | requests/s |
+//! | s | factor on the loads of the whole horizon | 1 |
+//!
+//! A forecaster that knows seasons expects a crowd to be over in a minute, and goes on to expect it while the queue
+//! grows. Up to the 95 % level the forecast is left alone; at twice that distance from the median and beyond, the present
+//! level is taken to stay. Only upwards: who comes back to normal is soon believed, and meanwhile costs a few replicas.
+
+use tidegate_core::{Observation, Quantiles};
+
+/// The scrapes of the last forecast step.
+#[derive(Clone, Debug)]
+pub(crate) struct Surprise {
+    seconds: f64,
+    /// End and load of each, the oldest first.
+    scrapes: Vec<(f64, f64)>,
+}
+
+impl Surprise {
+    pub(crate) fn new(step_seconds: f64, scrape_seconds: f64) -> Self {
+        let n = (step_seconds / scrape_seconds).ceil() as usize + 1;
+        Self { seconds: step_seconds, scrapes: Vec::with_capacity(2 * n) }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.scrapes.clear();
+    }
+
+    pub(crate) fn observe(&mut self, observation: &Observation<'_>) {
+        for scrape in observation.scrapes {
+            let rate = scrape.first_attempts_per_second.or(scrape.requests_per_second);
+            if let Some(rate) = rate.filter(|rate| rate.is_finite() && *rate >= 0.0) {
+                let since = scrape.at_seconds - self.seconds;
+                self.scrapes.retain(|(at, _)| *at > since);
+                self.scrapes.push((scrape.at_seconds, rate));
+            }
+        }
+    }
+
+    /// s, given the forecast of the step of now.
+    pub(crate) fn factor(&self, now: &[f64; Quantiles::LEVELS.len()]) -> f64 {
+        let (median, high) = (now[4], now[7]);
+        if self.scrapes.is_empty() || median <= 0.0 {
+            return 1.0;
+        }
+        let load = self.scrapes.iter().map(|(_, load)| load).sum::<f64>() / self.scrapes.len() as f64;
+        // A forecaster without a spread is surprised by a tenth.
+        let spread = (high - median).max(0.1 * median);
+        let share = ((load - median) / spread - 1.0).clamp(0.0, 1.0);
+        1.0 + (load / median - 1.0) * share
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::{Calendar, Scenario, Scrape, Tick};
+
+    use super::*;
+
+    #[test]
+    fn up_to_the_upper_level_nothing_changes_and_at_twice_the_distance_the_present_stays() {
+        let calendar: Calendar =
+            Scenario::parse(tidegate_core::scenario::EXAMPLE).expect("the example is right").calendar;
+        let forecast = [7.0, 8.0, 8.5, 9.0, 10.0, 10.5, 11.5, 12.0, 13.0];
+        let factor = |loads: &[f64]| {
+            let mut surprise = Surprise::new(60.0, 15.0);
+            for (index, load) in loads.iter().enumerate() {
+                let at_seconds = 15.0 * (index + 1) as f64;
+                let scrape = Scrape { at_seconds, requests_per_second: Some(*load), ..Scrape::default() };
+                surprise.observe(&Observation {
+                    now_seconds: at_seconds,
+                    tick: Tick(0),
+                    calendar: &calendar,
+                    scrapes: &[scrape],
+                    external: &[],
+                    pools: &[],
+                    replicas: &[],
+                    notices: &[],
+                    carbon_grams_per_kwh: None,
+                });
+            }
+            surprise.factor(&forecast)
+        };
+        assert_eq!(factor(&[]), 1.0);
+        assert_eq!(factor(&[5.0; 4]), 1.0);
+        assert_eq!(factor(&[12.0; 4]), 1.0);
+        assert_eq!(factor(&[13.0; 4]), 1.0 + 0.3 * 0.5);
+        assert_eq!(factor(&[14.0; 4]), 1.4);
+        // Only the last step's four count.
+        assert_eq!(factor(&[500.0, 30.0, 30.0, 30.0, 30.0]), 3.0);
+    }
+}
