@@ -1,0 +1,40 @@
+//! `microlp`, in pure Rust.
+
+use good_lp::solvers::microlp::MicroLpProblem;
+use microlp::{SolveOptions, SolveOutcome};
+
+use super::model::{Engine, Found, Model, SearchLimits};
+
+/// The engine of the default build; what it can and cannot do is told in [the module above](super).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Microlp;
+
+impl Engine for Microlp {
+    fn search(&self, model: Model, limits: SearchLimits, start: Option<&[f64]>) -> Option<Found> {
+        let n_variables = model.variables.len();
+        let mut problem: MicroLpProblem = model.variables.minimise(model.objective).using(good_lp::microlp);
+        for row in model.rows {
+            good_lp::SolverModel::add_constraint(&mut problem, row);
+        }
+        // A variable of microlp is a place, so those of another problem of the same size serve as well.
+        let mut same_size = microlp::Problem::new(microlp::OptimizationDirection::Minimize);
+        let places: Vec<_> = (0..n_variables).map(|_| same_size.add_var(0.0, (0.0, 0.0))).collect();
+        let mut options = SolveOptions::default();
+        options.node_limit = Some(limits.n_nodes_max);
+        options.mip_gap = limits.gap;
+        options.warm_start = start.map(|start| places.iter().copied().zip(start.iter().copied()).collect());
+        let bound_of = |bound: Option<f64>| bound.unwrap_or(f64::NEG_INFINITY);
+        match problem.as_inner().solve_with(options).ok()? {
+            SolveOutcome::Solution(solution) => Some(Found {
+                values: Some(places.iter().map(|place| solution.var_value_raw(*place)).collect()),
+                is_optimal: solution.status() == microlp::SolutionStatus::Optimal,
+                bound: bound_of(solution.stats().best_bound),
+            }),
+            SolveOutcome::Interrupted(interrupted) => Some(Found {
+                values: None,
+                is_optimal: false,
+                bound: bound_of(interrupted.stats().best_bound),
+            }),
+        }
+    }
+}
