@@ -28,6 +28,7 @@ pub mod forecasters;
 pub mod identification;
 pub mod manifest;
 pub mod outputs;
+pub mod plan;
 pub mod recorder;
 pub mod report;
 pub mod runs;
