@@ -25,11 +25,15 @@ impl Engine for Microlp {
         options.warm_start = start.map(|start| places.iter().copied().zip(start.iter().copied()).collect());
         let bound_of = |bound: Option<f64>| bound.unwrap_or(f64::NEG_INFINITY);
         match problem.as_inner().solve_with(options).ok()? {
-            SolveOutcome::Solution(solution) => Some(Found {
-                values: Some(places.iter().map(|place| solution.var_value_raw(*place)).collect()),
-                is_optimal: solution.status() == microlp::SolutionStatus::Optimal,
-                bound: bound_of(solution.stats().best_bound),
-            }),
+            SolveOutcome::Solution(solution) => {
+                let bound = bound_of(solution.stats().best_bound);
+                let is_closed = solution.objective() - bound <= limits.gap * solution.objective().abs();
+                Some(Found {
+                    values: Some(places.iter().map(|place| solution.var_value_raw(*place)).collect()),
+                    is_optimal: is_closed || solution.status() == microlp::SolutionStatus::Optimal,
+                    bound,
+                })
+            }
             SolveOutcome::Interrupted(interrupted) => Some(Found {
                 values: None,
                 is_optimal: false,
