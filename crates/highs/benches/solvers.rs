@@ -15,7 +15,7 @@ use tidegate_highs::{GAP, Highs};
 use tidegate_mpc::milp::Engine;
 use tidegate_mpc::{Decomposition, Microlp, Pools, PoolsMilp, SearchLimits};
 
-#[path = "../../mpc/benches/programs/mod.rs"]
+#[path = "../../mpc/benches/programs/pools.rs"]
 mod programs;
 
 /// Solves, prints a row, and gives the plan.
@@ -46,7 +46,7 @@ fn main() {
     println!("| program | solver | status | objective, $ | bound, $ | gap, % | seconds |");
     println!("| --- | --- | --- | ---: | ---: | ---: | ---: |");
     for (n_stages, n_pools, quantum_ticks) in [(24, 2, 1), (24, 3, 1), (48, 2, 1), (48, 4, 1), (48, 4, 4)] {
-        let problem = programs::pools(n_stages, n_pools, quantum_ticks);
+        let problem = programs::program(n_stages, n_pools, quantum_ticks);
         let program = format!("T = {n_stages}, K = {n_pools}, quantum {quantum_ticks}");
         let first = row(&program, "decomposition", Decomposition::default(), &problem);
         for (start, how) in [(None, "from nothing"), (Some(&first), "from the decomposition's plan")] {

@@ -28,7 +28,7 @@ fn one_pool(n_stages: usize, top: Replicas, delay_max: u32, rng: &mut impl Rng) 
     let mut ramp = || if rng.random_bool(0.2) { Replicas::MAX } else { rng.random_range(1..=3) };
     let (ramp_up, ramp_down) = (ramp(), ramp());
     let bounds = (0..n_stages)
-        .map(|_| Band::new(if rng.random_bool(0.3) { 1 } else { 0 }, rng.random_range(top / 2..=top)))
+        .map(|_| Band::new(u32::from(rng.random_bool(0.3)), rng.random_range(top / 2..=top)))
         .collect();
     let initial = rng.random_range(0..=top);
     let delay_ticks = rng.random_range(0..=delay_max);

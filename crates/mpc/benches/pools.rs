@@ -16,6 +16,7 @@ use tidegate_core::Replicas;
 use tidegate_core::solver::{Outcome, Solver};
 use tidegate_mpc::{Decomposition, PoolsMilp, SearchLimits};
 
+#[path = "programs/pools.rs"]
 mod programs;
 
 fn pools(criterion: &mut Criterion) {
@@ -23,7 +24,7 @@ fn pools(criterion: &mut Criterion) {
     for (n_pools, quantum_ticks, goal_gap, goal_seconds) in
         [(2, 1, 0.01, 1.0), (4, 1, 0.02, 10.0), (4, 4, 0.02, 10.0)]
     {
-        let problem = programs::pools(48, n_pools, quantum_ticks);
+        let problem = programs::program(48, n_pools, quantum_ticks);
         let mut seconds = f64::INFINITY;
         let mut outcome = None;
         for _ in 0..3 {
@@ -68,7 +69,7 @@ fn pools(criterion: &mut Criterion) {
     }
     let mut group = criterion.benchmark_group("pools");
     group.sample_size(10);
-    let problem = programs::pools(48, 2, 1);
+    let problem = programs::program(48, 2, 1);
     let mut quick = Decomposition { n_steps: 500, n_kicks: 0, ..Decomposition::default() };
     group.bench_function("T = 48, K = 2, 500 steps", |bencher| bencher.iter(|| quick.solve(&problem)));
     group.finish();

@@ -19,7 +19,7 @@ use tidegate_core::{
     solver::{Constraint, Outcome, Plan, Solver},
 };
 
-pub use microlp::Microlp;
+pub use microlp::{Microlp, Written};
 use model::Column;
 pub use model::{Engine, Found, Model, SearchLimits};
 

@@ -528,3 +528,47 @@ impl Reader<'_> {
 
 const FORMS: &str =
     "must be either `needed` and `dollars_per_missing`, or `pieces`, or (with one pool) `rows`";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    const SCHEMA: &str = include_str!("../../../docs/plan.schema.json");
+
+    /// The schema's file and the reader know the same fields, object by object.
+    #[test]
+    fn the_schema_names_the_fields_that_are_read() {
+        let schema: Value = serde_json::from_str(SCHEMA).expect("it is JSON");
+        let check = |of: &Value, mut read: Vec<&'static str>, others: &[&str]| {
+            let mut names: Vec<&str> =
+                of["properties"].as_object().expect("an object").keys().map(String::as_str).collect();
+            names.extend(others);
+            names.sort_unstable();
+            read.sort_unstable();
+            assert_eq!(names, read);
+            assert_eq!(of["additionalProperties"], Value::Bool(false));
+        };
+        let of = |name: &str| &schema["$defs"][name];
+        // Both kinds of one pool are read by one type, which says what belongs to which.
+        check(of("one_pool"), typed::names_at::<OnePoolFile>(""), &["dynamics"]);
+        check(of("response"), typed::names_at::<OnePoolFile>(""), &["delay_ticks", "starting"]);
+        check(of("dynamics"), typed::names_at::<OnePoolFile>("dynamics"), &[]);
+        check(of("row"), typed::names_at::<OnePoolFile>("terminal"), &[]);
+        check(of("pools"), typed::names_at::<PoolsFile>(""), &[]);
+        check(of("pool"), typed::names_at::<PoolsFile>("pools[0]"), &[]);
+        check(of("course"), typed::names_at::<PoolsFile>("courses[0]"), &[]);
+        check(&of("pools")["properties"]["risk"], typed::names_at::<PoolsFile>("risk"), &[]);
+        check(&of("pools")["properties"]["chance"], typed::names_at::<PoolsFile>("chance"), &[]);
+        let forms = of("costs")["oneOf"].as_array().expect("three forms");
+        let mut names: Vec<&str> = Vec::new();
+        for form in forms {
+            names.extend(form["properties"].as_object().expect("an object").keys().map(String::as_str));
+        }
+        names.sort_unstable();
+        let mut read = typed::names_at::<OnePoolFile>("costs");
+        read.sort_unstable();
+        assert_eq!(names, read);
+    }
+}

@@ -1,9 +1,9 @@
-//! Programs that benchmarks of several solvers share.
+//! Several pools, for benchmarks of several solvers.
 
 use tidegate_mpc::{Band, Convex, Course, Piece, Pool, Pools, Risk, Switching};
 
 /// A day with a lunch peak and an evening peak: on-demand, spot, a second region, reserved machines.
-pub fn pools(n_stages: usize, n_pools: usize, quantum_ticks: u32) -> Pools {
+pub fn program(n_stages: usize, n_pools: usize, quantum_ticks: u32) -> Pools {
     // Price, most, ramp, delay, minimum up time, capacity.
     let kinds =
         [(1.0, 16, 3, 1, 2, 1.0), (0.45, 8, 2, 2, 6, 1.0), (0.8, 10, 2, 2, 4, 1.5), (0.6, 6, 1, 4, 12, 0.8)];
