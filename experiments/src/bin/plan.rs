@@ -29,7 +29,7 @@ use tidegate_experiments::{cli, outputs, runs};
                   is named, and the exit code is 0."
 )]
 struct Arguments {
-    /// A program as JSON: kind one_pool, response or pools
+    /// A program as JSON: of one pool, with a response, or of several pools
     #[arg(long, value_name = "FILE.json")]
     program: Option<PathBuf>,
 

@@ -162,13 +162,9 @@ fn forced(problem: &OnePool, ordered: Replicas) -> Result<OnePool, String> {
 }
 
 fn best(solver: SolverName, program: &Program) -> Result<f64, String> {
-    match program.validate() {
-        Err(error) => Err(error.to_string()),
-        Ok(()) => {
-            let answer = solve::answer(solver, program);
-            answer.plan().map(|(_, dollars)| dollars).ok_or_else(|| "no plan was found".to_owned())
-        }
-    }
+    program.validate().map_err(|error| error.to_string())?;
+    let answer = solve::answer(solver, program);
+    answer.plan().map(|(_, dollars)| dollars).ok_or_else(|| "no plan was found".to_owned())
 }
 
 /// The explicit law at the first stage for the counts around the start; fewer where costs are missing, and none where

@@ -230,11 +230,15 @@ impl Reader<'_> {
         let text = error.to_string();
         let named = text.strip_prefix('`').and_then(|rest| rest.split_once("` "));
         let Some((field, problem)) = named else { return self.wrong("program", text) };
+        if field == "probability" {
+            let sum = problem.trim_start_matches("must be ");
+            return self.wrong("courses", format!("must have probabilities that are {sum}"));
+        }
         let field = match field {
             "stage" => "costs",
             "switching.up_dollars" => "up_dollars",
             "switching.down_dollars" => "down_dollars",
-            "probability" | "penalty" => "courses",
+            "penalty" => "courses",
             other => other,
         };
         self.wrong(field, problem)

@@ -60,17 +60,17 @@ pub fn report(case: &Case, answers: &[Answer]) -> (Report, Option<Vec<StageOfPla
         .iter()
         .fold((0.0, 0.0), |(a, b), stage| (a + stage.capacity_dollars, b + stage.penalty_dollars));
     let risk = dollars - capacity - penalty;
-    let mut sum = format!(
-        "By {}: ${} for capacity, ${} of penalties",
+    let worst = if risk.abs() > TOLERANCE * (1.0 + dollars.abs()) {
+        format!(" as expected, and ${} more for the worst courses", money(risk))
+    } else {
+        String::new()
+    };
+    report.paragraph(format!(
+        "By {}: ${} for capacity, ${} of penalties{worst}. The last column is what one more ready {} at a stage would \
+         change its penalty by; it costs its price.",
         answer.solver.name(),
         money(capacity),
-        money(penalty)
-    );
-    if risk.abs() > TOLERANCE * (1.0 + dollars.abs()) {
-        sum += &format!(" as expected, and ${} more for the worst courses", money(risk));
-    }
-    report.paragraph(format!(
-        "{sum}. The last column is what one more ready {} at a stage would change its penalty by; it costs its price.",
+        money(penalty),
         if matches!(program, Program::Pools(_)) { "unit of capacity" } else { "replica" }
     ));
     report.figure("plan.svg", "The plan over time", figure(&planned(case, &stages)));

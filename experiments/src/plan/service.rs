@@ -223,25 +223,13 @@ fn column_of(bytes: &[u8], column: Option<&str>) -> anyhow::Result<(Vec<f64>, St
         rows.push((line, record));
     }
     ensure!(!rows.is_empty(), "must have a row below the header, but has none");
-    let number_at = |record: &csv::StringRecord, index: usize| record.get(index)?.parse::<f64>().ok();
     let index = match column {
-        Some(name) => header
-            .iter()
-            .position(|it| it == name)
-            .ok_or_else(|| anyhow!("--column must be one of {}, but is {name:?}", header.join(", ")))?,
-        None => {
-            let is_numeric =
-                |index: &usize| rows.iter().all(|(_, record)| number_at(record, *index).is_some());
-            let numeric: Vec<usize> = (0..header.len()).filter(is_numeric).collect();
-            let names: Vec<&str> = numeric.iter().map(|index| &*header[*index]).collect();
-            match numeric[..] {
-                [only] => only,
-                [] => {
-                    return Err(anyhow!("no column has only numbers; the columns are {}", header.join(", ")));
-                }
-                _ => return Err(anyhow!("--column must say which of {} is the load", names.join(", "))),
-            }
-        }
+        Some(name) => header.iter().position(|it| it == name),
+        None => only_numeric(&header, &rows)?,
+    };
+    let Some(index) = index else {
+        let found = column.unwrap_or_default();
+        return Err(anyhow!("--column must be one of {}, but is {found:?}", header.join(", ")));
     };
     let mut load = Vec::new();
     for (line, record) in &rows {
@@ -256,4 +244,20 @@ fn column_of(bytes: &[u8], column: Option<&str>) -> anyhow::Result<(Vec<f64>, St
     }
     let note = format!("The load is column `{}`, {} rows of requests a second.", header[index], load.len());
     Ok((load, note))
+}
+
+fn number_at(record: &csv::StringRecord, index: usize) -> Option<f64> {
+    record.get(index)?.parse().ok()
+}
+
+/// The only column that has nothing but numbers.
+fn only_numeric(header: &[String], rows: &[(u64, csv::StringRecord)]) -> anyhow::Result<Option<usize>> {
+    let is_numeric = |index: &usize| rows.iter().all(|(_, record)| number_at(record, *index).is_some());
+    let numeric: Vec<usize> = (0..header.len()).filter(is_numeric).collect();
+    let names: Vec<&str> = numeric.iter().map(|index| &*header[*index]).collect();
+    match numeric[..] {
+        [only] => Ok(Some(only)),
+        [] => Err(anyhow!("no column has only numbers; the columns are {}", header.join(", "))),
+        _ => Err(anyhow!("--column must say which of {} is the load", names.join(", "))),
+    }
 }
