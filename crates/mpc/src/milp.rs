@@ -1,7 +1,8 @@
-//! Mixed-integer linear programs of all kinds, modelled with `good_lp` and solved by `microlp`.
+//! Mixed-integer linear programs of all kinds, modelled with `good_lp` and searched by an [`Engine`]: [`Microlp`] here,
+//! `HiGHS` in `tidegate-highs`.
 //!
 //! Limits are counts of nodes and a gap, never seconds: `microlp` reads a clock only where it is given a time limit,
-//! and it is given none. What it does not offer, and what is done about it:
+//! and it is given none. What `microlp` does not offer, and what is done about it:
 //!
 //! - `good_lp` passes no node limit on, so the model that it built is handed to `microlp` itself.
 //! - The relaxation at the root is no node: it cannot be cut short, and where it is hard, neither can the solve.
