@@ -29,6 +29,7 @@ pub mod identification;
 pub mod manifest;
 pub mod oracle;
 pub mod outputs;
+pub mod plan;
 pub mod predictive_control;
 pub mod recorder;
 pub mod report;

@@ -13,6 +13,9 @@ use tidegate_mpc::formulate::level_weights;
 use tidegate_mpc::{ModelPredictive, Switching};
 use tidegate_sysid::online::{self, Online, OnlineParameters};
 
+/// A day of stages of a minute; what a decision costs grows with them.
+const STAGES_MAX: u32 = 1440;
+
 /// The kind `mpc`.
 pub fn kind(forecasters: Forecasters) -> Kind {
     let names = forecasters.names;
@@ -197,7 +200,6 @@ fn check(names: &[&str], parameters: &Parameters) -> Result<(), FieldError> {
         ("stale_seconds", parameters.stale_seconds),
         ("startup_seconds", parameters.startup_seconds.unwrap_or(0.0)),
     ])?;
-    const STAGES_MAX: u32 = 1440;
     if !(1..=STAGES_MAX).contains(&parameters.stages) {
         return Err(wrong("stages", format!("must be 1 to {STAGES_MAX}, but is {}", parameters.stages)));
     }

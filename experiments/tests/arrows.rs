@@ -17,6 +17,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("forecast", &["core", "net"]),
     ("sysid", &["core"]),
     ("mpc", &["core"]),
+    // An engine for the models of mpc, which only writes them; apart, since it is C++ behind a feature.
+    ("highs", &["core", "mpc"]),
     ("dqn", &["core", "net"]),
     ("envs", &["core", "workload", "sim"]),
     (
@@ -31,25 +33,27 @@ const ARROWS: &[(&str, &[&str])] = &[
             "forecast",
             "sysid",
             "mpc",
+            "highs",
             "dqn",
             "envs",
         ],
     ),
 ];
 
-/// Libraries that belong to one package: terminal, threads and drawing to `experiments`, tensors to `net`, integer
-/// programs to `mpc`.
-const ONE_HOME: &[(&str, &str)] = &[
-    ("anyhow", "experiments"),
-    ("burn", "net"),
-    ("clap", "experiments"),
-    ("ctrlc", "experiments"),
-    ("good_lp", "mpc"),
-    ("indicatif", "experiments"),
-    ("microlp", "mpc"),
-    ("plotters", "experiments"),
-    ("rayon", "experiments"),
-    ("tpe", "experiments"),
+/// Libraries that belong to one package (integer programs to two): terminal, threads and drawing to `experiments`, tensors to `net`, integer
+/// programs to `mpc` and its engines.
+const ONE_HOME: &[(&str, &[&str])] = &[
+    ("anyhow", &["experiments"]),
+    ("burn", &["net"]),
+    ("clap", &["experiments"]),
+    ("ctrlc", &["experiments"]),
+    ("good_lp", &["mpc", "highs"]),
+    ("highs", &["highs"]),
+    ("indicatif", &["experiments"]),
+    ("microlp", &["mpc"]),
+    ("plotters", &["experiments"]),
+    ("rayon", &["experiments"]),
+    ("tpe", &["experiments"]),
 ];
 
 /// What would make a run depend on more than (scenario, seed), as it is spelled after `use std::…` or in full.
@@ -100,8 +104,8 @@ fn packages_depend_only_along_the_arrows() {
             if let Some(used) = dependency.strip_prefix("tidegate-") {
                 assert!(allowed.contains(&used), "{} must not use {used}", package.name);
             }
-            if let Some((_, home)) = ONE_HOME.iter().find(|(library, _)| *library == dependency) {
-                assert_eq!(package.name, *home, "{dependency} belongs to {home}");
+            if let Some((_, homes)) = ONE_HOME.iter().find(|(library, _)| *library == dependency) {
+                assert!(homes.contains(&&*package.name), "{dependency} belongs to {homes:?}");
             }
         }
     }

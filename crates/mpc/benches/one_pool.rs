@@ -14,27 +14,10 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use tidegate_core::Replicas;
-use tidegate_mpc::{Band, DynamicProgramming, Limits, OnePool, Switching, Table};
+use tidegate_mpc::{DynamicProgramming, OnePool, Switching};
 
-/// A day's wave of load, a hyperbola of response time, every count reachable at every stage.
-fn program(n_stages: usize, replicas_max: Replicas, ramp: Replicas) -> OnePool {
-    let limits = Limits {
-        bounds: vec![Band::new(0, replicas_max); n_stages],
-        ramp_up: ramp,
-        ramp_down: ramp,
-        initial: replicas_max / 2,
-        ..Limits::default()
-    };
-    let bands = vec![Band::new(0, replicas_max); n_stages];
-    let stage = Table::from_fn(&bands, |stage, replicas| {
-        let angle = stage as f64 / n_stages as f64 * std::f64::consts::TAU;
-        let needed = f64::from(replicas_max) * (0.5 - 0.4 * angle.cos());
-        let short = (needed - f64::from(replicas)).max(0.0);
-        3.0 * short + needed / (1.0 + f64::from(replicas))
-    });
-    OnePool { limits, dollars_per_replica: vec![1.0; n_stages], stage, ..OnePool::default() }
-}
+#[path = "programs/one_pool.rs"]
+mod programs;
 
 /// The fastest of the repeats, in microseconds a solve.
 fn fastest(problem: &OnePool, repeats: usize) -> f64 {
@@ -54,7 +37,7 @@ fn one_pool(criterion: &mut Criterion) {
         [(60, 100, 20.0), (288, 1000, 1200.0), (1440, 1000, 9000.0)]
     {
         for (name, ramp) in [("ramp N/20", replicas_max / 20), ("ramp 5", 5), ("no ramp", replicas_max)] {
-            let plain = program(n_stages, replicas_max, ramp);
+            let plain = programs::program(n_stages, replicas_max, ramp);
             let switching =
                 OnePool { switching: Switching { up_dollars: 0.5, down_dollars: 0.25 }, ..plain.clone() };
             let mut delayed = switching.clone();
@@ -77,7 +60,7 @@ fn one_pool(criterion: &mut Criterion) {
     }
     let mut group = criterion.benchmark_group("one pool");
     group.sample_size(20);
-    let problem = program(60, 100, 5);
+    let problem = programs::program(60, 100, 5);
     let (mut solver, mut wanted) = (DynamicProgramming::default(), Vec::new());
     group.bench_function("T = 60, N = 100", |bencher| {
         bencher.iter(|| solver.plan(&problem, &mut wanted).expect("the program is sound"));

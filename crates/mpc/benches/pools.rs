@@ -14,51 +14,17 @@ use std::time::Instant;
 use criterion::{Criterion, criterion_group, criterion_main};
 use tidegate_core::Replicas;
 use tidegate_core::solver::{Outcome, Solver};
-use tidegate_mpc::{
-    Band, Convex, Course, Decomposition, Piece, Pool, Pools, PoolsMilp, Risk, SearchLimits, Switching,
-};
+use tidegate_mpc::{Decomposition, PoolsMilp, SearchLimits};
 
-/// A day in half hours with a lunch peak and an evening peak: on-demand, spot, a second region, reserved machines.
-fn program(n_pools: usize, quantum_ticks: u32) -> Pools {
-    let n_stages = 48_usize;
-    // Price, most, ramp, delay, minimum up time, capacity.
-    let kinds =
-        [(1.0, 16, 3, 1, 2, 1.0), (0.45, 8, 2, 2, 6, 1.0), (0.8, 10, 2, 2, 4, 1.5), (0.6, 6, 1, 4, 12, 0.8)];
-    let pools =
-        kinds[..n_pools].iter().map(|&(price, most, ramp, delay_ticks, up_ticks_min, capacity)| Pool {
-            dollars_per_replica: vec![price; n_stages],
-            bounds: Band::new(1, most),
-            ramp_up: ramp,
-            ramp_down: ramp,
-            delay_ticks,
-            up_ticks_min,
-            quantum_ticks,
-            switching: Switching { up_dollars: 0.3, down_dollars: 0.1 },
-            capacity,
-            initial: most / 4,
-            terminal_dollars_per_replica: 0.0,
-        });
-    let needed = |stage: usize| {
-        let hour = stage as f64 / 2.0;
-        let bump = |at: f64, width: f64, height: f64| height * (-((hour - at) / width).powi(2)).exp();
-        4.0 + 1.7 * n_pools as f64 * (bump(12.5, 2.0, 1.0) + bump(20.0, 1.5, 1.6))
-    };
-    let penalty = (0..n_stages).map(|stage| {
-        let need = needed(stage);
-        let mut convex = Convex::shortage(need, 4.0);
-        convex.pieces.push(Piece { intercept_dollars: 0.8 * (need + 2.0), slope_dollars: -0.8 });
-        convex
-    });
-    let course = Course { probability: 1.0, penalty: penalty.collect() };
-    Pools { pools: pools.collect(), courses: vec![course], risk: Risk::Expected, chance: None }
-}
+#[path = "programs/pools.rs"]
+mod programs;
 
 fn pools(criterion: &mut Criterion) {
     let mut misses = Vec::new();
     for (n_pools, quantum_ticks, goal_gap, goal_seconds) in
         [(2, 1, 0.01, 1.0), (4, 1, 0.02, 10.0), (4, 4, 0.02, 10.0)]
     {
-        let problem = program(n_pools, quantum_ticks);
+        let problem = programs::program(48, n_pools, quantum_ticks);
         let mut seconds = f64::INFINITY;
         let mut outcome = None;
         for _ in 0..3 {
@@ -83,7 +49,7 @@ fn pools(criterion: &mut Criterion) {
             let limits = SearchLimits { n_nodes_max: 3_000, gap: 0.0 };
             let name = if start.is_some() { "from that plan" } else { "from nothing" };
             let began = Instant::now();
-            let outcome = PoolsMilp { limits, start }.solve(&problem);
+            let outcome = PoolsMilp { limits, start, ..PoolsMilp::default() }.solve(&problem);
             let milp_seconds = began.elapsed().as_secs_f64();
             match outcome {
                 Outcome::Optimal(plan) => {
@@ -103,7 +69,7 @@ fn pools(criterion: &mut Criterion) {
     }
     let mut group = criterion.benchmark_group("pools");
     group.sample_size(10);
-    let problem = program(2, 1);
+    let problem = programs::program(48, 2, 1);
     let mut quick = Decomposition { n_steps: 500, n_kicks: 0, ..Decomposition::default() };
     group.bench_function("T = 48, K = 2, 500 steps", |bencher| bencher.iter(|| quick.solve(&problem)));
     group.finish();

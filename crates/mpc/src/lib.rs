@@ -75,7 +75,7 @@ pub use controller::ModelPredictive;
 pub use decomposition::Decomposition;
 pub use dynamic::{DynamicProgramming, Law, Proof};
 pub use error::ProgramError;
-pub use milp::{OnePoolMilp, PoolsMilp, ResponseMilp, SearchLimits};
+pub use milp::{Microlp, OnePoolMilp, PoolsMilp, ResponseMilp, SearchLimits};
 pub use one_pool::{Limits, OnePool, Switching};
 pub use pools::{Chance, Course, Pool, Pools, Risk};
 pub use response::{Dynamics, ResponsePool};

@@ -199,6 +199,23 @@ impl Pool {
         Some(dollars + self.terminal_dollars_per_replica * f64::from(last))
     }
 
+    /// What a plan costs at each stage (bill, switching, and at the last one the terminal cost), and its ready replicas;
+    /// `None` where it breaks a limit.
+    pub fn stages(&self, wanted: &[Replicas]) -> Option<(Vec<f64>, Vec<Replicas>)> {
+        let (mut life, mut ready) = (Life::default(), vec![0; wanted.len()]);
+        let (mut dollars, mut before) = (Vec::new(), 0.0);
+        for n_stages in 1..=wanted.len() {
+            let sum = self.trace(&wanted[..n_stages], &mut life, &mut ready)?;
+            // What ends here is charged for its end, which the horizon's end alone should be.
+            let is_last = n_stages == wanted.len();
+            let running = f64::from(wanted[n_stages - 1]);
+            let terminal = if is_last { 0.0 } else { self.terminal_dollars_per_replica * running };
+            dollars.push(sum - terminal - before);
+            before = sum - terminal;
+        }
+        Some((dollars, ready))
+    }
+
     /// The stops of a plan that keeps the limits, for each stage by the stage of the next payment modulo the quantum:
     /// those that [`Pool::trace`] charges by.
     pub(crate) fn stops(&self, wanted: &[Replicas]) -> Vec<Vec<Replicas>> {
