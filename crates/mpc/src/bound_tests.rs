@@ -93,7 +93,7 @@ fn nobody_pays_more_than_giving_up_and_who_cannot_be_served_pays_that() {
 /// The load rises twice by one slot after what is counted began: two start-ups are paid, and none for what was there.
 #[test]
 fn every_rise_of_the_load_pays_a_start_up() {
-    let busy = |from: u32, to: u32| (from..to).map(|second| user(f64::from(second), 1.0));
+    let busy = |from: u32, to: u32| (from..to).map(|second| user(f64::from(second) + 0.5, 1.0));
     let users = busy(0, 200).chain(busy(400, 800)).chain(busy(600, 800)).collect();
     let mut world = world(120, users);
     world.pools[0].startup_seconds = 10.0;
@@ -114,11 +114,12 @@ fn prices_at_which_replicas_earn_are_refused() {
     assert_eq!(world.dual(&[1.0, 1.0, 1.1, 1.0]), None);
     assert_eq!(world.dual(&[1.0, -0.1, 1.0, 1.0]), None);
     world.pools[0].startup_seconds = 1.0;
-    // A start-up of one second is worth 0.1 a second of one tick, and only once without another start.
-    assert_eq!(world.dual(&[1.0, 1.0, 1.1, 1.0]), Some(1.0));
-    assert_eq!(world.dual(&[1.0, 1.1, 1.1, 1.0]), None);
-    assert_eq!(world.dual(&[1.0, 1.1, 0.9, 1.1]), Some(0.9));
-    // What is ready when counting begins was not paid for.
+    // What was there when counting began may be kept until the price rises, so the price has to fall before.
+    assert_eq!(world.dual(&[1.0, 1.0, 1.1, 1.0]), None);
+    assert_eq!(world.dual(&[1.0, 0.9, 1.1, 1.0]), Some(0.9));
+    // A start-up of one second is worth a tenth of one tick, and only once without another start.
+    assert_eq!(world.dual(&[1.0, 0.9, 1.1, 1.1]), None);
+    assert_eq!(world.dual(&[1.0, 0.9, 1.1, 0.9]), Some(0.9));
     assert_eq!(world.dual(&[1.1, 1.0, 1.0, 1.0]), None);
 }
 
