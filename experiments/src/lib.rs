@@ -29,6 +29,7 @@ pub mod identification;
 pub mod manifest;
 pub mod outputs;
 pub mod recorder;
+pub mod references;
 pub mod report;
 pub mod runs;
 pub mod scenarios;

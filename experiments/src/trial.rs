@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tidegate_autoscalers::{Catalog, NamedController, effective_parameters};
-use tidegate_core::Split;
+use tidegate_core::{Controller, Split};
 
 use crate::cli::Engine;
 use crate::engine::{Timed, simulate};
@@ -21,6 +21,8 @@ use crate::staffing::Staffing;
 pub struct Scored {
     /// The row of `runs.csv`.
     pub row: RunRow,
+    /// Whether a decision set the size of replicas: then another bound holds.
+    pub resizes: bool,
     /// For `timings.csv`.
     pub microseconds_per_decision: f64,
 }
@@ -46,11 +48,24 @@ pub fn evaluate(
     controller: &NamedController,
     index: u64,
 ) -> (Scored, Recorder) {
-    let (scenario, seed) = study.world(Split::Evaluation, index);
+    let scenario = study.world(Split::Evaluation, index).0;
     let mut built = catalog
         .build_named(controller, &scenario.controllers, &scenario.facts())
         .expect("every controller was built once before the first run");
-    let mut timed = Timed::new(&mut *built);
+    carry_out(engine, study, staffing, &controller.name, &mut *built, index)
+}
+
+/// The same of a controller that is there.
+pub fn carry_out(
+    engine: Engine,
+    study: &Study,
+    staffing: Option<&Staffing>,
+    name: &str,
+    controller: &mut dyn Controller,
+    index: u64,
+) -> (Scored, Recorder) {
+    let (scenario, seed) = study.world(Split::Evaluation, index);
+    let mut timed = Timed::new(controller);
     let mut recorder = Recorder::new(scenario.tick_seconds);
     let summary = simulate(engine, scenario, &mut timed, seed, &mut recorder);
     let microseconds_per_decision = timed.microseconds_per_decision();
@@ -61,8 +76,8 @@ pub fn evaluate(
         supply: &supply,
         tick_seconds: scenario.tick_seconds,
     });
-    let row = RunRow::new(&study.name, &controller.name, index, &summary, followed);
-    (Scored { row, microseconds_per_decision }, recorder)
+    let row = RunRow::new(&study.name, name, index, &summary, followed);
+    (Scored { row, resizes: recorder.resizes, microseconds_per_decision }, recorder)
 }
 
 /// The least replicas that meet the level at each tick of a course, where that is known.
@@ -76,11 +91,12 @@ pub fn rows(finished: &[Finished<Scored>]) -> Vec<RunRow> {
     finished.iter().map(|it| it.result.row.clone()).collect()
 }
 
-/// Writes `runs.csv`, and beside it `timings.csv`, the only file with wall times.
+/// Writes `runs.csv`, with rows of references behind those of the runs, and beside it `timings.csv`, the only file with
+/// wall times.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write(out: &Path, finished: &[Finished<Scored>]) -> anyhow::Result<()> {
+pub fn write(out: &Path, finished: &[Finished<Scored>], references: &[RunRow]) -> anyhow::Result<()> {
     let timing = |it| {
         let Finished { run, elapsed_seconds, result, .. }: &Finished<Scored> = it;
         Timing {
@@ -90,7 +106,8 @@ pub fn write(out: &Path, finished: &[Finished<Scored>]) -> anyhow::Result<()> {
         }
     };
     let timings: Vec<Timing<'_>> = finished.iter().map(timing).collect();
-    outputs::write(out, "runs.csv", &scores::csv_bytes(&rows(finished))?)?;
+    let all = [rows(finished), references.to_vec()].concat();
+    outputs::write(out, "runs.csv", &scores::csv_bytes(&all)?)?;
     outputs::write(out, "timings.csv", &scores::csv_bytes(&timings)?)
 }
 

@@ -149,12 +149,20 @@ impl Relaxation {
         let of_block = |start: usize| -> f64 {
             load[start.min(load.len())..(start + block).min(load.len())].iter().sum()
         };
+        let least_prices: Vec<f64> = self.pools.iter().map(|pool| self.least_price(pool)).collect();
+        // min over pools of κ/C for what is ready at the start of a tick.
+        let startup_price = |tick: usize| {
+            let of = |(pool, least_price): (&BoundPool, &f64)| {
+                self.startup_dollars(pool, tick, *least_price) / pool.work_per_second
+            };
+            self.pools.iter().zip(&least_prices).map(of).fold(f64::INFINITY, f64::min)
+        };
         let mut before = 0.0;
         let mut start = self.free_ticks;
         // What is left over at the end keeps the plain price, so that no block is shorter than the others.
         while start + block <= prices.len() {
             let next = start + block;
-            let potential = if of_block(next) > of_block(start) { -self.startup_price(next) } else { 0.0 };
+            let potential = if of_block(next) > of_block(start) { -startup_price(next) } else { 0.0 };
             let step = (potential - before) / (block as f64 * self.tick_seconds);
             for price in &mut prices[start..next] {
                 *price += step;
@@ -163,12 +171,6 @@ impl Relaxation {
             start = next;
         }
         prices
-    }
-
-    /// min over pools of κ/C for what is ready at the start of `tick`.
-    fn startup_price(&self, tick: usize) -> f64 {
-        let price = |pool: &BoundPool| self.startup_dollars(pool, tick, self.least_price(pool)) / pool.work_per_second;
-        self.pools.iter().map(price).fold(f64::INFINITY, f64::min)
     }
 
     fn least_price(&self, pool: &BoundPool) -> f64 {

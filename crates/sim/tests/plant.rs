@@ -5,7 +5,7 @@ use tidegate_core::plant::Phase;
 use tidegate_core::{
     Controller, ControllerStream, Decision, Observation, Plant, PoolTarget, Reason, Replicas, Scenario, Seed,
 };
-use tidegate_sim::{RequestPlant, RunSummary, User, counted_users, run};
+use tidegate_sim::{RequestPlant, RunSummary, User, users_of_run, run};
 
 /// Wants what it is told, in turn.
 struct Script {
@@ -352,7 +352,7 @@ fn the_listed_users_are_those_of_the_run() {
     for index in 0..3 {
         let seed = Seed::training(index);
         let roomy = read(text(0, "replicas_max = 9, replicas_initial = 9"));
-        let users = counted_users(&roomy, seed);
+        let users = users_of_run(&roomy, seed);
         let summary = fixed(&roomy, 9, seed);
         // Who is served in less than their patience is served for their work.
         let served: Vec<User> =
@@ -374,7 +374,8 @@ fn the_listed_users_are_those_of_the_run() {
 
         // With a warm-up the counted users are those that come after it, with the work they would have had anyway.
         let warmed = read(text(10, "replicas_max = 9, replicas_initial = 9"));
-        let counted = counted_users(&warmed, seed);
+        let mut counted = users_of_run(&warmed, seed);
+        counted.retain(|user| user.is_counted);
         assert_eq!(fixed(&warmed, 9, seed).users.arrived as usize, counted.len(), "seed {index}");
         assert!(counted.iter().all(|user| user.arrival_seconds >= 150.0), "seed {index}");
         let first = users.iter().position(|user| user.arrival_seconds >= 150.0).expect("people come");

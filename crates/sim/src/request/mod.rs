@@ -16,7 +16,7 @@ mod completions;
 mod latencies;
 mod users;
 
-pub use users::{User, counted_users};
+pub use users::{User, users_of_run};
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

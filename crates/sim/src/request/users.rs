@@ -28,27 +28,27 @@ pub struct User {
     pub work_seconds: f64,
     /// How long each attempt is waited for; infinite for a user who waits for ever.
     pub patience_seconds: f64,
+    /// Whether the first attempt falls into the counted horizon: then the request engine charges for this user under
+    /// any controller.
+    pub is_counted: bool,
 }
 
-/// Everybody whose first attempt falls into the counted horizon in the world of `seed`, in order of arrival: those
-/// whom the request engine charges for under any controller.
-pub fn counted_users(scenario: &Scenario, seed: Seed) -> Vec<User> {
+/// Everybody who comes in the world of `seed`, in order of arrival.
+pub fn users_of_run(scenario: &Scenario, seed: Seed) -> Vec<User> {
     let mut users = Users::new(scenario);
     users.reset(seed);
-    let mut counted = Vec::new();
+    let mut all = Vec::new();
     for tick in 0..scenario.arrival_ticks() {
         users.draw(Tick(tick));
-        if tick < scenario.warm_up_ticks {
-            continue;
-        }
         let brought = users.works.iter().zip(&users.patiences);
-        counted.extend(users.arrivals.iter().zip(brought).map(|(arrival, (work, patience))| User {
+        all.extend(users.arrivals.iter().zip(brought).map(|(arrival, (work, patience))| User {
             arrival_seconds: *arrival,
             work_seconds: *work,
             patience_seconds: *patience,
+            is_counted: tick >= scenario.warm_up_ticks,
         }));
     }
-    counted
+    all
 }
 
 impl Users {
