@@ -73,10 +73,16 @@ pub fn refer(
 ) -> anyhow::Result<Vec<References>> {
     let mut jobs = Vec::new();
     for (study, it) in studies.iter().enumerate() {
-        let of_study = || scored.iter().map(|it| &it.result).filter(|it| it.row.scenario == studies[study].name);
+        let of_study =
+            || scored.iter().map(|it| &it.result).filter(|it| it.row.scenario == studies[study].name);
         let any_size = of_study().any(|it| it.resizes);
         let n_seeds = of_study().map(|it| it.row.seed + 1).max().unwrap_or(0);
-        let hash = runs::hash(&[program.as_bytes(), it.hash.as_bytes(), engine.name().as_bytes(), &[u8::from(any_size)]]);
+        let hash = runs::hash(&[
+            program.as_bytes(),
+            it.hash.as_bytes(),
+            engine.name().as_bytes(),
+            &[u8::from(any_size)],
+        ]);
         for index in 0..n_seeds {
             let name = format!("references/{}/{index}", it.name);
             jobs.push(Job { name, hash: hash.clone(), what: World { study, index, any_size } });
@@ -95,7 +101,8 @@ pub fn refer(
         .collect();
     for finished in scored {
         let row = &mut finished.result.row;
-        let study = studies.iter().position(|study| study.name == row.scenario).expect("runs are of the studies");
+        let study =
+            studies.iter().position(|study| study.name == row.scenario).expect("runs are of the studies");
         let reference = &references[study].of_seeds[row.seed as usize];
         reference.write_into(row);
         check(&finished.run, row)?;

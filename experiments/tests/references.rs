@@ -4,7 +4,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tidegate_autoscalers::NamedController;
 use tidegate_core::{
-    Controller, ControllerStream, Decision, Observation, PoolTarget, Reason, Scenario, Split, decision::Targets,
+    Controller, ControllerStream, Decision, Observation, PoolTarget, Reason, Scenario, Split,
+    decision::Targets,
 };
 use tidegate_experiments::cli::Engine;
 use tidegate_experiments::references::{self, bound};

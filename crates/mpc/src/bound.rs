@@ -108,7 +108,10 @@ impl Relaxation {
         let base = self.base();
         let plain = self.dual(&base).expect("no replica works below the cost of the cheapest");
         let load = self.load(base.len());
-        BLOCKS.iter().filter_map(|block| self.dual(&self.with_startups(&base, &load, *block))).fold(plain, f64::max)
+        BLOCKS
+            .iter()
+            .filter_map(|block| self.dual(&self.with_startups(&base, &load, *block)))
+            .fold(plain, f64::max)
     }
 
     /// Σ `c_i` at these prices of work; none where some life would have a negative ρ.
@@ -193,7 +196,8 @@ impl Relaxation {
         let mut best = f64::INFINITY;
         let mut paid = 0.0;
         for tick in self.free_ticks..work_prices.len() {
-            let sold = pool.work_per_second * (work_prices[tick] - pool.dollars_per_work_second[tick]).max(0.0);
+            let sold =
+                pool.work_per_second * (work_prices[tick] - pool.dollars_per_work_second[tick]).max(0.0);
             paid += replica_prices[tick] * self.tick_seconds;
             best = best.min(self.startup_dollars(pool, tick, least_price))
                 + self.tick_seconds * (replica_prices[tick] - sold);

@@ -139,7 +139,8 @@ fn cheapest(world: &Relaxation) -> f64 {
             }
             let start = (*fate as f64 * world.tick_seconds).max(user.arrival_seconds);
             let end = start.max(user.arrival_seconds + user.work_seconds * world.seconds_per_work);
-            let is_possible = (start as usize) / (world.tick_seconds as usize) == *fate && end <= user.last_seconds;
+            let is_possible =
+                (start as usize) / (world.tick_seconds as usize) == *fate && end <= user.last_seconds;
             let excess = (end - user.arrival_seconds - world.bound_seconds).max(0.0);
             dollars += match world.late {
                 _ if !is_possible => f64::INFINITY,
@@ -192,8 +193,9 @@ fn random(rng: &mut impl Rng) -> Relaxation {
         })
         .collect();
     let price = rng.random_range(0.5..2.0);
-    let mut prices =
-        |spread: f64| -> Vec<f64> { (0..n_ticks).map(|_| price * (1.0 + rng.random_range(0.0..=spread))).collect() };
+    let mut prices = |spread: f64| -> Vec<f64> {
+        (0..n_ticks).map(|_| price * (1.0 + rng.random_range(0.0..=spread))).collect()
+    };
     let (replicas, energy) = (prices(1.0), prices(0.5));
     let has_energy = rng.random_bool(0.3);
     Relaxation {
@@ -204,7 +206,10 @@ fn random(rng: &mut impl Rng) -> Relaxation {
             work_per_second: f64::from(rng.random_range(1..=3_u32)),
             startup_seconds: rng.random_range(0.0..12.0),
             dollars_per_replica_second: replicas,
-            dollars_per_work_second: energy.iter().map(|price| if has_energy { *price } else { 0.0 }).collect(),
+            dollars_per_work_second: energy
+                .iter()
+                .map(|price| if has_energy { *price } else { 0.0 })
+                .collect(),
         }],
         bound_seconds: rng.random_range(0.0..25.0),
         late: match rng.random_range(0..3) {

@@ -5,7 +5,7 @@ use tidegate_core::plant::Phase;
 use tidegate_core::{
     Controller, ControllerStream, Decision, Observation, Plant, PoolTarget, Reason, Replicas, Scenario, Seed,
 };
-use tidegate_sim::{RequestPlant, RunSummary, User, users_of_run, run};
+use tidegate_sim::{RequestPlant, RunSummary, User, run, users_of_run};
 
 /// Wants what it is told, in turn.
 struct Script {

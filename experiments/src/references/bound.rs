@@ -55,7 +55,9 @@ pub fn relaxation(scenario: &Scenario, seed: Seed, any_size: bool) -> Relaxation
         bound_seconds: scenario.level.bound_seconds,
         late: match scenario.level.penalty {
             Penalty::PerUser { dollars_per_user } => Late::PerUser(dollars_per_user),
-            Penalty::PerMillisecond { dollars_per_millisecond } => Late::PerSecond(1e3 * dollars_per_millisecond),
+            Penalty::PerMillisecond { dollars_per_millisecond } => {
+                Late::PerSecond(1e3 * dollars_per_millisecond)
+            }
             Penalty::PerWindow { .. } | Penalty::MeanLatency { .. } => Late::Free,
         },
         gave_up_dollars: scenario.level.dollars_per_user_gave_up,

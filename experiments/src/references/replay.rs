@@ -4,17 +4,17 @@
 //! A plan is the optimum of [`OnePool`] over warm-up, horizon and what is deferred beyond it, a stage a tick: prices as
 //! realised, the nominal start-up as delay, and the expected penalty of the queueing model with the true moments of work
 //! at the load of the tick. Work is spread evenly forward from its user's arrival over the time that it takes or a share
-//! of the bound, whichever is longer; or, where ticks are longer than that, evenly around it, so that a plan need not
-//! follow the noise of single ticks. Which spread, which margin on the load and which margin on the start-up is found
-//! one after the other by the dollars that the plan really costs (`docs/decisions/0019`).
+//! of the bound, whichever is longer; or, where the bound is short, evenly around it, so that a plan need not follow the
+//! noise of single ticks. Which spread, which margin on the load, and whether queues that were not planned for are worked
+//! off on top of the plan, is found one after the other by the dollars that it really costs (`docs/decisions/0019`).
 //!
 //! Several pools are filled in the order of list price for a slot of speed 1; what the spot market has taken back or
 //! does not sell is asked of the next pool.
 
 use tidegate_core::scenario::{ArrivalsConfig, Pool};
 use tidegate_core::{
-    Controller, ControllerStream, Decision, Observation, POOLS_MAX, PoolTarget, Prices, Reason, Replicas, Scenario, Seed, Split, Tick,
-    decision::Targets,
+    Controller, ControllerStream, Decision, Observation, POOLS_MAX, PoolTarget, Prices, Reason, Replicas,
+    Scenario, Seed, Split, Tick, decision::Targets,
 };
 use tidegate_mpc::formulate::{StageLoad, prices_of, stage_costs, stage_price};
 use tidegate_mpc::{Band, DynamicProgramming, Limits, OnePool, PenaltySurface};
@@ -35,11 +35,17 @@ const DEFERRED: [f64; 3] = [0.25, 0.5, 0.75];
 /// Seconds over which the load may be smoothed where the bound is shorter.
 const SMOOTHED_SECONDS: [f64; 2] = [60.0, 300.0];
 
-/// Factors on the load.
-const MARGINS: [f64; 2] = [0.9, 1.1];
+/// Factors on the load, upwards and downwards; each is tried as long as the one before was an improvement.
+const MARGINS: [&[f64]; 2] = [&[1.1, 1.25, 1.5, 2.0], &[0.9, 0.8, 0.7]];
 
-/// Margin on the start-up, as a share of it.
-const STARTUP_MARGIN: f64 = 0.3;
+/// Orders are placed for a start-up that takes this much longer than on average.
+const STARTUP_MARGIN: f64 = 1.15;
+
+/// Share of the penalty in the dollars above which it is tried to work off queues that were not planned for.
+const PENALTY_FELT: f64 = 0.02;
+
+/// Time in which an unplanned queue is to be worked off, in seconds.
+const RECOVERY_SECONDS: f64 = 60.0;
 
 /// Rows of the penalty surface over the largest load.
 const N_ROWS: f64 = 200.0;
@@ -60,7 +66,8 @@ pub struct Replay {
 struct Member {
     spread: Spread,
     margin: f64,
-    delay_ticks: u32,
+    /// Whether what waits is served on top of the plan.
+    recovers: bool,
 }
 
 /// Where the work of a user is planned for.
@@ -76,34 +83,44 @@ enum Spread {
 pub fn cheapest(engine: Engine, study: &Study, staffing: Option<&Staffing>, index: u64) -> Replay {
     let (scenario, seed) = study.world(Split::Evaluation, index);
     let mut planner = Planner::new(scenario, seed);
-    let mut done: Vec<(Vec<Replicas>, f64)> = Vec::new();
-    let mut best: Option<(Member, RunRow)> = None;
-    let mut carry_out = |member: Member, best: &mut Option<(Member, RunRow)>| {
-        let plan = planner.plan(member);
-        if done.iter().any(|(there, _)| *there == plan) {
-            return;
+    let mut best = Member { spread: Spread::Forward(0.0), margin: 1.0, recovers: false };
+    let mut done: Vec<(bool, Vec<Replicas>)> = Vec::new();
+    // None for a plan that was carried out before.
+    let mut carry_out = |member: Member| {
+        let plan = (member.recovers, planner.plan(member));
+        if done.contains(&plan) {
+            return None;
         }
-        let mut controller = Clairvoyant::new(scenario, plan.clone());
-        let (scored, _) = trial::carry_out(engine, study, staffing, REPLAY, &mut controller, index);
-        let dollars = scored.row.dollars_total;
-        done.push((plan, dollars));
-        if best.as_ref().is_none_or(|(_, row)| dollars < row.dollars_total) {
-            *best = Some((member, scored.row));
-        }
+        done.push(plan.clone());
+        let mut controller = Clairvoyant::new(scenario, plan.1, member.recovers);
+        Some(trial::carry_out(engine, study, staffing, REPLAY, &mut controller, index).0.row)
     };
-    let delay_ticks = startup_ticks(scenario, 1.0);
+    let mut row = carry_out(best).expect("the first plan is new");
+    let mut improves = |member: Member, best: &mut Member, row: &mut RunRow| {
+        let found = carry_out(member).filter(|found| found.dollars_total < row.dollars_total);
+        let is_cheaper = found.is_some();
+        if let Some(found) = found {
+            (*best, *row) = (member, found);
+        }
+        is_cheaper
+    };
     for spread in spreads(scenario) {
-        carry_out(Member { spread, margin: 1.0, delay_ticks }, &mut best);
+        improves(Member { spread, ..best }, &mut best, &mut row);
     }
-    let (found, _) = best.clone().expect("the first plan was carried out");
-    for margin in MARGINS {
-        carry_out(Member { margin, ..found }, &mut best);
+    if row.dollars_penalty > PENALTY_FELT * row.dollars_total {
+        improves(Member { recovers: true, ..best }, &mut best, &mut row);
     }
-    let (found, _) = best.clone().expect("the first plan was carried out");
-    let late = startup_ticks(scenario, 1.0 + STARTUP_MARGIN);
-    carry_out(Member { delay_ticks: late, ..found }, &mut best);
-    let (member, row) = best.expect("the first plan was carried out");
-    Replay { row, plan: member.to_string(), n_plans: done.len() }
+    for margins in MARGINS {
+        for margin in margins {
+            if !improves(Member { margin: *margin, ..best }, &mut best, &mut row) {
+                break;
+            }
+        }
+        if best.margin > 1.0 {
+            break;
+        }
+    }
+    Replay { row, plan: best.to_string(), n_plans: done.len() }
 }
 
 impl std::fmt::Display for Member {
@@ -113,28 +130,29 @@ impl std::fmt::Display for Member {
             Spread::Forward(seconds) => write!(f, "over {seconds} s forward")?,
             Spread::Around(seconds) => write!(f, "over {seconds} s around")?,
         }
-        write!(f, ", load × {}, {} ticks ahead", self.margin, self.delay_ticks)
+        write!(f, ", load × {}{}", self.margin, if self.recovers { ", queues worked off" } else { "" })
     }
 }
 
-/// The spreads that make a difference: in order, the plainest first.
+/// The other spreads that make a difference.
 fn spreads(scenario: &Scenario) -> Vec<Spread> {
     let bound = scenario.level.bound_seconds;
     let deferred = DEFERRED.map(|share| share * bound);
     let is_felt = |seconds: &f64| *seconds > scenario.tick_seconds;
     let smoothed = SMOOTHED_SECONDS.into_iter().filter(|seconds| *seconds > 0.5 * bound);
-    std::iter::once(Spread::Forward(0.0))
-        .chain(smoothed.filter(is_felt).map(Spread::Around))
+    smoothed
+        .filter(is_felt)
+        .map(Spread::Around)
         .chain(deferred.into_iter().filter(is_felt).map(Spread::Forward))
         .collect()
 }
 
 /// Ticks from order to service; from the warm pool where there is one that is filled.
-fn startup_ticks(scenario: &Scenario, factor: f64) -> u32 {
+fn startup_ticks(scenario: &Scenario) -> u32 {
     let pool = &scenario.pools[merit_order(scenario)[0]];
     let filled = pool.warm_pool.as_ref().filter(|warm| warm.replicas_initial > 0 || warm.reuse_on_scale_in);
     let process = filled.map_or(pool.startup.mean(), |warm| warm.startup.mean());
-    let seconds = factor * process + pool.hook_seconds + pool.registration_seconds;
+    let seconds = STARTUP_MARGIN * process + pool.hook_seconds + pool.registration_seconds;
     (seconds / scenario.tick_seconds).ceil() as u32
 }
 
@@ -197,6 +215,7 @@ impl<'a> Planner<'a> {
             ramp_up: Replicas::MAX,
             ramp_down: Replicas::MAX,
             initial: in_first(|pool| pool.replicas_initial).clamp(bounds.low, bounds.high),
+            delay_ticks: startup_ticks(scenario),
             ..Limits::default()
         };
         let mut surroundings = Surroundings::new(scenario);
@@ -206,7 +225,8 @@ impl<'a> Planner<'a> {
                 surroundings.begin_tick(Tick(tick));
                 let carbon = surroundings.carbon_grams_per_kwh() * pool.carbon_factor / 1000.0;
                 let kwh = scenario.energy.dollars_per_kwh + scenario.energy.dollars_per_carbon_kg * carbon;
-                let hourly = surroundings.dollars_per_replica_hour(first) + kwh * pool.resources.watts_idle / 1000.0;
+                let hourly =
+                    surroundings.dollars_per_replica_hour(first) + kwh * pool.resources.watts_idle / 1000.0;
                 stage_price(hourly, scenario.tick_seconds)
             })
             .collect();
@@ -225,7 +245,6 @@ impl<'a> Planner<'a> {
             // Above twice what the whole fleet can serve nothing is decided any more.
             .map(|load| StageLoad::certain((member.margin * load).min(2.0 * most)))
             .collect();
-        problem.limits.delay_ticks = member.delay_ticks;
         let bands = problem.limits.needed().expect("bounds without ramps can be kept");
         let mut table = std::mem::take(&mut problem.stage);
         let service = (&*model, &*prices);
@@ -297,10 +316,13 @@ struct Clairvoyant {
     bounds: Vec<Band>,
     is_spot: Vec<bool>,
     is_routed: bool,
+    /// Seconds of work that a waiting request stands for, where queues are worked off.
+    waiting_work_seconds: Option<f64>,
+    queue_length: f64,
 }
 
 impl Clairvoyant {
-    fn new(scenario: &Scenario, plan: Vec<Replicas>) -> Self {
+    fn new(scenario: &Scenario, plan: Vec<Replicas>, recovers: bool) -> Self {
         let pools = &scenario.pools;
         Self {
             tick_seconds: scenario.tick_seconds,
@@ -313,6 +335,8 @@ impl Clairvoyant {
                 .collect(),
             is_spot: pools.iter().map(|pool| pool.spot.is_some()).collect(),
             is_routed: pools.iter().any(|pool| pool.route_weight > 0.0),
+            waiting_work_seconds: recovers.then(|| scenario.work.mean()),
+            queue_length: 0.0,
         }
     }
 }
@@ -322,13 +346,26 @@ impl Controller for Clairvoyant {
         self.tick_seconds
     }
 
-    fn reset(&mut self, _chance: ControllerStream) {}
+    fn reset(&mut self, _chance: ControllerStream) {
+        self.queue_length = 0.0;
+    }
 
     fn decide(&mut self, observation: &Observation<'_>) -> Decision {
         let planned = self.plan.get(observation.tick.0 as usize).copied();
         // Who is left when the plan ends is served by what is least, but by something.
         let planned = planned.unwrap_or(1);
         let mut missing = f64::from(planned) * self.slots[self.order[0]];
+        self.queue_length = observation
+            .scrapes
+            .iter()
+            .filter_map(|scrape| scrape.queue_length)
+            .last()
+            .unwrap_or(self.queue_length);
+        if let Some(work_seconds) = self.waiting_work_seconds {
+            let slots = self.slots[self.order[0]];
+            // In whole replicas, so that the few who wait at any time change nothing.
+            missing += slots * (self.queue_length * work_seconds / (RECOVERY_SECONDS * slots)).floor();
+        }
         let mut targets = [PoolTarget::default(); POOLS_MAX];
         for (place, &pool) in self.order.iter().enumerate() {
             let rest = self.order[place + 1..].iter();
