@@ -36,7 +36,7 @@ const DEFERRED: [f64; 3] = [0.25, 0.5, 0.75];
 const SMOOTHED_SECONDS: [f64; 2] = [60.0, 300.0];
 
 /// Factors on the load, upwards and downwards; each is tried as long as the one before was an improvement.
-const MARGINS: [&[f64]; 2] = [&[1.1, 1.25, 1.5, 2.0], &[0.9, 0.8, 0.7]];
+const MARGINS: [&[f64]; 2] = [&[1.1, 1.25, 1.5, 2.0, 3.0], &[0.9, 0.8, 0.7]];
 
 /// Orders are placed for a start-up that takes this much longer than on average.
 const STARTUP_MARGIN: f64 = 1.15;
@@ -270,7 +270,13 @@ fn spread_load(scenario: &Scenario, users: &[User], spread: Spread, n_ticks: usi
     // Whole ticks as differences, parts of ticks as they are.
     let (mut parts, mut steps) = (vec![0.0; n_ticks + 1], vec![0.0; n_ticks + 1]);
     for user in users {
-        let own = user.work_seconds / speed;
+        let mut work_seconds = user.work_seconds;
+        let mut own = work_seconds / speed;
+        if own > user.patience_seconds {
+            // Nobody can serve them within their patience; every attempt is worked on in vain all the same.
+            let attempts = f64::from(scenario.client.attempts_max);
+            (work_seconds, own) = (attempts * work_seconds, attempts * user.patience_seconds);
+        }
         let (from, length) = match spread {
             Spread::Forward(seconds) => (user.arrival_seconds, own.max(seconds)),
             Spread::Around(seconds) => {
@@ -282,7 +288,7 @@ fn spread_load(scenario: &Scenario, users: &[User], spread: Spread, n_ticks: usi
         if to <= from {
             continue;
         }
-        let density = user.work_seconds / (to - from);
+        let density = work_seconds / (to - from);
         let (first, last) = ((from / tick_seconds) as usize, ((to / tick_seconds) as usize).min(n_ticks));
         if first == last {
             parts[first] += density * (to - from);
@@ -411,5 +417,10 @@ mod tests {
         for (found, expected) in load.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-12, "{load:?}");
         }
+        // Who cannot be served within their patience is worked on once an attempt.
+        let hopeless = User { patience_seconds: 2.0, ..one };
+        let sum: f64 = spread_load(scenario, &[hopeless], Spread::Forward(0.0), 40).iter().sum();
+        let expected = 3.0 * f64::from(scenario.client.attempts_max) / (scenario.work.mean() * 15.0);
+        assert!((sum - expected).abs() < 1e-12, "{sum} is not {expected}");
     }
 }
