@@ -21,7 +21,7 @@
 //! | `a_i`, `w_i` | when user i comes, and the work they bring | s |
 //! | g | price of a user who gives up | dollars |
 //! | `late_i(f)` | what an answer in tick f is charged, at the earliest moment of f | dollars |
-//! | `p_t`, p_min | price of a replica, and its least from W on | dollars/s |
+//! | `p_t`, `p_min` | price of a replica, and its least from W on | dollars/s |
 //! | `e_t` | price of the energy that a second of work takes beside that of an idle replica | dollars/s |
 //! | C | work that a replica does in a second | 1 |
 //! | D | shortest start-up: paid, but of no use | s |
@@ -219,7 +219,7 @@ impl Relaxation {
         let at = |seconds: f64| ((seconds / self.tick_seconds + ROUNDING).max(0.0) as usize).min(last_tick);
         let (first, last) = (self.tick_of(user.arrival_seconds).min(last_tick), at(user.last_seconds));
         let in_time = at(user.arrival_seconds + self.bound_seconds).min(last);
-        let work = |until: usize| user.work_seconds * least.from_to(first, until);
+        let work = |until: usize| user.work_seconds * least.between(first, until);
         let mut best = self.gave_up_dollars;
         if self.late == Late::Free {
             return best.min(work(last));
@@ -269,7 +269,7 @@ impl Least {
         Self { levels }
     }
 
-    fn from_to(&self, first: usize, last: usize) -> f64 {
+    fn between(&self, first: usize, last: usize) -> f64 {
         let n = last.max(first) - first + 1;
         let level = n.ilog2() as usize;
         let of_level = &self.levels[level];
