@@ -132,7 +132,7 @@ pub fn with_seed_0(
     engine: Engine,
     studies: &[Study],
     staffing: &[Option<Staffing>],
-    scored: Vec<(String, usize, Scored)>,
+    scored: &[(String, usize, Scored)],
 ) -> Vec<(String, RunRow)> {
     let mut rows = Vec::new();
     for of_study in scored.chunk_by(|(_, a, _), (_, b, _)| a == b) {

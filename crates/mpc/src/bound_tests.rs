@@ -181,7 +181,7 @@ fn fleet(world: &Relaxation, work: &[f64]) -> f64 {
 }
 
 fn random(rng: &mut impl Rng) -> Relaxation {
-    let n_ticks = rng.random_range(2..=4);
+    let n_ticks: usize = rng.random_range(2..=4);
     let free_ticks = rng.random_range(0..=1);
     let from = free_ticks as f64 * TICK_SECONDS;
     let users = (0..rng.random_range(1..=4))

@@ -236,8 +236,9 @@ impl Sweep {
     /// Runs seed 0 of everything again and compares it with what is stored.
     fn check(&self) -> anyhow::Result<()> {
         let again = self.jobs().into_iter().filter(|job| job.what.seed == 0);
-        let scored = again.map(|job| (job.name, job.what.study, self.run(job.what).0)).collect();
-        let rows = references::with_seed_0(self.choice.engine, &self.studies, &self.staffing, scored);
+        let scored: Vec<(String, usize, Scored)> =
+            again.map(|job| (job.name, job.what.study, self.run(job.what).0)).collect();
+        let rows = references::with_seed_0(self.choice.engine, &self.studies, &self.staffing, &scored);
         outputs::check_rows(&self.out, rows)
     }
 }

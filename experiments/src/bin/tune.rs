@@ -505,8 +505,9 @@ impl Sweep {
             file.apply(&path, &mut study.clone())?;
         }
         let again = self.jobs(&file).into_iter().filter(|job| job.what.seed == 0);
-        let scored = again.map(|job| (job.name, job.what.study, self.evaluate(&job.what))).collect();
-        let rows = references::with_seed_0(self.choice.engine, &self.studies, &self.staffing, scored);
+        let scored: Vec<(String, usize, Scored)> =
+            again.map(|job| (job.name, job.what.study, self.evaluate(&job.what))).collect();
+        let rows = references::with_seed_0(self.choice.engine, &self.studies, &self.staffing, &scored);
         outputs::check_rows(&self.out, rows)
     }
 }

@@ -35,6 +35,10 @@ const DEFERRED: [f64; 3] = [0.25, 0.5, 0.75];
 /// Seconds over which the load may be smoothed where the bound is shorter.
 const SMOOTHED_SECONDS: [f64; 2] = [60.0, 300.0];
 
+/// But over no more than so many bounds: who may wait for five seconds is not helped by a fleet that is right over five
+/// minutes.
+const SMOOTHED_BOUNDS: f64 = 20.0;
+
 /// Factors on the load, upwards and downwards; each is tried as long as the one before was an improvement.
 const MARGINS: [&[f64]; 2] = [&[1.1, 1.25, 1.5, 2.0, 3.0], &[0.9, 0.8, 0.7]];
 
@@ -139,7 +143,9 @@ fn spreads(scenario: &Scenario) -> Vec<Spread> {
     let bound = scenario.level.bound_seconds;
     let deferred = DEFERRED.map(|share| share * bound);
     let is_felt = |seconds: &f64| *seconds > scenario.tick_seconds;
-    let smoothed = SMOOTHED_SECONDS.into_iter().filter(|seconds| *seconds > 0.5 * bound);
+    let smoothed = SMOOTHED_SECONDS
+        .into_iter()
+        .filter(|seconds| *seconds > 0.5 * bound && *seconds <= SMOOTHED_BOUNDS * bound);
     smoothed
         .filter(is_felt)
         .map(Spread::Around)
@@ -364,8 +370,8 @@ impl Controller for Clairvoyant {
         self.queue_length = observation
             .scrapes
             .iter()
-            .filter_map(|scrape| scrape.queue_length)
-            .last()
+            .rev()
+            .find_map(|scrape| scrape.queue_length)
             .unwrap_or(self.queue_length);
         if let Some(work_seconds) = self.waiting_work_seconds {
             let slots = self.slots[self.order[0]];
