@@ -69,7 +69,7 @@ fn no_controller_undercuts_the_bound_in_any_built_in_scenario() {
             let nominal = bound::dollars(&scenario, seed, false);
             let any = bound::dollars(&scenario, seed, true);
             assert!(nominal >= any && any > 0.0, "{name}, seed {index}: {nominal} and {any}");
-            let mut check = |controller: &mut dyn Controller, what: &str, bound: f64| {
+            let check = |controller: &mut dyn Controller, what: &str, bound: f64| {
                 let cost = run(&mut RequestPlant::new(&scenario), controller, seed, &mut ()).charge.total();
                 assert!(cost >= bound * (1.0 - 1e-9), "{name}, seed {index}, {what}: {cost} below {bound}");
             };
