@@ -4,12 +4,13 @@ use tidegate_autoscalers::{NamedController, combined, effective_parameters};
 use tidegate_core::Split;
 use tidegate_stats::correlation::{pearson, variance_reduction};
 use tidegate_stats::interval::{Interval, PAIRS_MIN};
-use tidegate_stats::median;
+use tidegate_stats::{mean, median};
 
 use crate::cli::Engine;
 use crate::figures::{self, Lane, Outcome, World};
 use crate::forecasters;
 use crate::recorder::Recorder;
+use crate::references::References;
 use crate::report::{Report, Table, dollars, number, percent, seconds};
 use crate::runs;
 use crate::scenarios::Study;
@@ -43,18 +44,21 @@ pub fn preface(report: &mut Report, engine: Engine, baseline: &str) {
 }
 
 /// Tables of one scenario.
-pub fn scores(report: &mut Report, study: &Study, cells: &[Cell<'_>], baseline: usize) {
+pub fn scores(
+    report: &mut Report,
+    study: &Study,
+    cells: &[Cell<'_>],
+    baseline: usize,
+    references: &References,
+) {
     report.heading(2, study.name.clone());
     report.paragraph(study.summary.clone());
     for note in &study.notes {
         report.paragraph(note.clone());
     }
     report.paragraph(worlds(study, cells[0].rows.len()));
-    report.table(costs(study, cells, baseline));
-    report.paragraph(
-        "Clairvoyant replay (the best plan for the realised arrivals, carried out on the same plant) and the bound (what \
-         no controller can undercut) are not yet available: they come with the optimiser.",
-    );
+    report.table(costs(study, cells, baseline, references));
+    report.paragraph(about_references(cells, references));
     report.paragraph(verdict(cells, study.is_trace()));
     report.table(behaviour(study, cells));
     if cells[0].rows[0].accuracy_under.is_finite() {
@@ -170,7 +174,7 @@ fn worlds(study: &Study, n_runs: usize) -> String {
     format!("{which}, {} h each.", number(hours))
 }
 
-fn costs(study: &Study, cells: &[Cell<'_>], baseline: usize) -> Table {
+fn costs(study: &Study, cells: &[Cell<'_>], baseline: usize, references: &References) -> Table {
     let mut table = Table::new(
         &format!("{}: cost and service level", study.name),
         &[
@@ -186,9 +190,12 @@ fn costs(study: &Study, cells: &[Cell<'_>], baseline: usize) -> Table {
             "launches",
             "actions",
             "difference $ [95 %]",
+            "regret $ [95 %]",
         ],
     );
-    for (index, cell) in cells.iter().enumerate() {
+    let replays = references.rows();
+    let replay = Cell { controller: "clairvoyant replay", rows: &replays };
+    for (index, cell) in cells.iter().chain([&replay]).enumerate() {
         let latency = |of: fn(&RunRow) -> f64| seconds(median(&cell.column(of)));
         table.row([
             cell.controller.to_owned(),
@@ -207,34 +214,67 @@ fn costs(study: &Study, cells: &[Cell<'_>], baseline: usize) -> Table {
             } else {
                 difference(cell, &cells[baseline], study.is_trace())
             },
+            if index == cells.len() { "–".into() } else { difference(cell, &replay, study.is_trace()) },
         ]);
     }
-    for reference in ["clairvoyant replay", "bound"] {
-        let mut row = vec!["–".to_owned(); 12];
-        reference.clone_into(&mut row[0]);
-        "not yet available".clone_into(&mut row[11]);
-        table.row(row);
-    }
+    let mut row = vec!["–".to_owned(); 13];
+    "bound".clone_into(&mut row[0]);
+    row[3] = references.bounds().map_or("none".into(), |bounds| dollars(mean(&bounds)));
+    table.row(row);
     table
 }
 
+/// What the two references are here, and how far they are apart.
+fn about_references(cells: &[Cell<'_>], references: &References) -> String {
+    let replays: Vec<f64> = references.of_seeds.iter().map(|it| it.replay.dollars_total).collect();
+    let replay = mean(&replays);
+    let least = cells.iter().map(|cell| cell.mean(|row| row.dollars_total)).fold(f64::INFINITY, f64::min);
+    let bound = match references.bounds() {
+        None => "The bound holds on the request engine only.".to_owned(),
+        Some(bounds) => {
+            let of_whom = if references.any_size { ", whatever the size of replicas" } else { "" };
+            format!(
+                "Bound: what no controller can undercut in these worlds{of_whom} (docs/references.md); every run here was \
+                 held against it. Bound over replay: {}; bound over the controller of least mean: {}.",
+                percent(mean(&bounds) / replay),
+                percent(mean(&bounds) / least)
+            )
+        }
+    };
+    let mut plans: Vec<(String, usize)> = Vec::new();
+    for reference in &references.of_seeds {
+        match plans.iter_mut().find(|(plan, _)| *plan == reference.plan) {
+            Some((_, n)) => *n += 1,
+            None => plans.push((reference.plan.clone(), 1)),
+        }
+    }
+    plans.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let plans: Vec<String> = plans.into_iter().map(|(plan, n)| format!("{plan} ({n})")).collect();
+    format!(
+        "Clairvoyant replay: for each world the cheapest of a few plans for its realised arrivals, carried out on the same \
+         plant: to be had by who knows the future, but not a bound, so regret (dollars above it, world by world) may be \
+         negative. {bound} Plans taken: {}.",
+        plans.join("; ")
+    )
+}
+
 fn difference(cell: &Cell<'_>, baseline: &Cell<'_>, is_trace: bool) -> String {
-    let mean = cell.mean(|row| row.dollars_total) - baseline.mean(|row| row.dollars_total);
+    let gap = cell.mean(|row| row.dollars_total) - baseline.mean(|row| row.dollars_total);
     match cell.dearer_than(baseline, LEVEL) {
         Some(Interval { low, high, .. }) => {
-            format!("{} [{}, {}]", dollars(mean), dollars(low), dollars(high))
+            format!("{} [{}, {}]", dollars(gap), dollars(low), dollars(high))
         }
-        None if cell.rows.len() < PAIRS_MIN && is_trace => format!("{} (this trace only)", dollars(mean)),
-        None if cell.rows.len() < PAIRS_MIN => format!("{} (under ten runs)", dollars(mean)),
-        None => format!("{} (too alike to say)", dollars(mean)),
+        None if cell.rows.len() < PAIRS_MIN && is_trace => format!("{} (this trace only)", dollars(gap)),
+        None if cell.rows.len() < PAIRS_MIN => format!("{} (under ten runs)", dollars(gap)),
+        None => format!("{} (too alike to say)", dollars(gap)),
     }
 }
 
 /// Who is cheapest, as far as the runs can tell: every other controller is compared with the one of least mean, at a
 /// level at which all these comparisons hold together (Bonferroni).
 fn verdict(cells: &[Cell<'_>], is_trace: bool) -> String {
-    let mean = |cell: &Cell<'_>| cell.mean(|row| row.dollars_total);
-    let cheapest = cells.iter().min_by(|a, b| mean(a).total_cmp(&mean(b))).expect("there is a controller");
+    let cost = |cell: &Cell<'_>| cell.mean(|row| row.dollars_total);
+    let cheapest = cells.iter().min_by(|a, b| cost(a).total_cmp(&cost(b))).expect("there is a controller");
     let others: Vec<&Cell<'_>> = cells.iter().filter(|cell| cell.controller != cheapest.controller).collect();
     if others.is_empty() {
         return "One controller alone: there is nothing to compare.".into();

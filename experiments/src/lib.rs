@@ -32,6 +32,7 @@ pub mod outputs;
 pub mod plan;
 pub mod predictive_control;
 pub mod recorder;
+pub mod references;
 pub mod report;
 pub mod runs;
 pub mod scenarios;

@@ -1,7 +1,7 @@
 //! What a run looked like tick by tick, for figures and for the elasticity metrics.
 
 use tidegate_core::plant::Phase;
-use tidegate_core::{Replicas, TickRecord};
+use tidegate_core::{Decision, Replicas, TickRecord};
 use tidegate_sim::Watch;
 
 /// One counted tick of the horizon.
@@ -25,12 +25,14 @@ pub struct Recorder {
     tick_seconds: f64,
     /// In order.
     pub samples: Vec<Sample>,
+    /// Whether a decision set the size of replicas.
+    pub resizes: bool,
 }
 
 impl Recorder {
     /// For ticks of this length.
     pub fn new(tick_seconds: f64) -> Self {
-        Self { tick_seconds, samples: Vec::new() }
+        Self { tick_seconds, samples: Vec::new(), resizes: false }
     }
 
     /// One of the columns.
@@ -52,6 +54,10 @@ impl Watch for Recorder {
             latency_seconds: service.latency_seconds / service.succeeded(),
             violating_share: if service.users > 0.0 { service.violating() / service.users } else { 0.0 },
         });
+    }
+
+    fn decision(&mut self, _now_seconds: f64, decision: &Decision) {
+        self.resizes |= decision.targets.iter().any(|target| target.replica_size.is_some());
     }
 }
 

@@ -74,6 +74,12 @@ pub struct RunRow {
     pub instability_percent: f64,
     #[serde(with = "any_float")]
     pub scaling_deviation_percent: f64,
+    /// What no controller can undercut in this world; NaN where none was asked for or there is none.
+    #[serde(with = "any_float")]
+    pub bound_dollars: f64,
+    /// What the clairvoyant replay costs in this world; NaN where none was asked for.
+    #[serde(with = "any_float")]
+    pub replay_dollars: f64,
 }
 
 /// Demand and supply in each tick of a run.
@@ -144,6 +150,8 @@ impl RunRow {
             jitter_per_minute: area(|areas| areas.jitter_per_minute),
             instability_percent: relative.map_or(f64::NAN, |relative| relative.instability_percent),
             scaling_deviation_percent: relative.map_or(f64::NAN, |relative| relative.deviation()),
+            bound_dollars: f64::NAN,
+            replay_dollars: f64::NAN,
         }
     }
 }

@@ -21,6 +21,8 @@ use crate::staffing::Staffing;
 pub struct Scored {
     /// The row of `runs.csv`.
     pub row: RunRow,
+    /// Whether a decision set the size of replicas: then another bound holds.
+    pub resizes: bool,
     /// For `timings.csv`.
     pub microseconds_per_decision: f64,
 }
@@ -75,7 +77,7 @@ pub fn run(
         tick_seconds: scenario.tick_seconds,
     });
     let row = RunRow::new(&study.name, name, index, &summary, followed);
-    (Scored { row, microseconds_per_decision }, recorder)
+    (Scored { row, resizes: recorder.resizes, microseconds_per_decision }, recorder)
 }
 
 /// The least replicas that meet the level at each tick of a course, where that is known.
@@ -89,11 +91,12 @@ pub fn rows(finished: &[Finished<Scored>]) -> Vec<RunRow> {
     finished.iter().map(|it| it.result.row.clone()).collect()
 }
 
-/// Writes `runs.csv`, and beside it `timings.csv`, the only file with wall times.
+/// Writes `runs.csv`, with rows of references behind those of the runs, and beside it `timings.csv`, the only file with
+/// wall times.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write(out: &Path, finished: &[Finished<Scored>]) -> anyhow::Result<()> {
+pub fn write(out: &Path, finished: &[Finished<Scored>], references: &[RunRow]) -> anyhow::Result<()> {
     let timing = |it| {
         let Finished { run, elapsed_seconds, result, .. }: &Finished<Scored> = it;
         Timing {
@@ -103,7 +106,8 @@ pub fn write(out: &Path, finished: &[Finished<Scored>]) -> anyhow::Result<()> {
         }
     };
     let timings: Vec<Timing<'_>> = finished.iter().map(timing).collect();
-    outputs::write(out, "runs.csv", &scores::csv_bytes(&rows(finished))?)?;
+    let all = [rows(finished), references.to_vec()].concat();
+    outputs::write(out, "runs.csv", &scores::csv_bytes(&all)?)?;
     outputs::write(out, "timings.csv", &scores::csv_bytes(&timings)?)
 }
 

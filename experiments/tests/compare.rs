@@ -132,6 +132,11 @@ fn threads_and_interruptions_leave_no_trace_in_the_results() {
     for file in ["manifest.toml", "report.html", "report.md", "report.tex", "runs.csv", "example-cost.svg"] {
         assert!(expected.contains_key(file), "{file} is missing");
     }
+    let text = |file: &str| String::from_utf8(expected[file].clone()).expect("text");
+    assert!(text("runs.csv").contains("\nexample,clairvoyant_replay,9,"));
+    for row in ["| clairvoyant replay ", "| bound "] {
+        assert!(text("report.md").contains(row), "{row} is missing");
+    }
     assert_eq!(run("two", "2"), expected);
     assert_eq!(run("eight", "8"), expected);
 
@@ -153,6 +158,6 @@ fn threads_and_interruptions_leave_no_trace_in_the_results() {
     let output = check("one");
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        String::from_utf8_lossy(&output.stderr).contains("1 of 10 runs differ: compare/example/threshold/0")
+        String::from_utf8_lossy(&output.stderr).contains("1 of 11 runs differ: compare/example/threshold/0")
     );
 }

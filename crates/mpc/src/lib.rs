@@ -42,6 +42,7 @@
 //! ```
 
 pub mod annealing;
+pub mod bound;
 pub mod controller;
 pub mod decomposition;
 #[cfg(test)]
@@ -71,6 +72,7 @@ mod testing;
 pub mod windows;
 
 pub use annealing::Annealing;
+pub use bound::{BoundPool, BoundUser, Late, Relaxation};
 pub use controller::ModelPredictive;
 pub use decomposition::Decomposition;
 pub use dynamic::{DynamicProgramming, Law, Proof};

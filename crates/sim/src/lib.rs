@@ -9,5 +9,5 @@ pub mod steady;
 pub mod surroundings;
 pub mod windows;
 
-pub use request::RequestPlant;
+pub use request::{RequestPlant, User, users_of_run};
 pub use run::{RunSummary, Watch, run};

@@ -5,7 +5,7 @@ use tidegate_core::plant::Phase;
 use tidegate_core::{
     Controller, ControllerStream, Decision, Observation, Plant, PoolTarget, Reason, Replicas, Scenario, Seed,
 };
-use tidegate_sim::{RequestPlant, RunSummary, run};
+use tidegate_sim::{RequestPlant, RunSummary, User, run, users_of_run};
 
 /// Wants what it is told, in turn.
 struct Script {
@@ -321,4 +321,64 @@ fn requests_wait_for_the_first_replica() {
     let record = plant.tick(&[PoolTarget::wanted(1)]);
     assert!(record.attempts.completed > 0.0 && record.attempts.rejected == 0.0);
     plant.audit();
+}
+
+/// What is listed is what the engine meets: with a slot for everybody, latencies are works; with no slot at all,
+/// everybody stays for their patience and leaves.
+#[test]
+fn the_listed_users_are_those_of_the_run() {
+    let text = |warm_up: u32, pool: &str| {
+        format!(
+            r#"
+            name = "test"
+            summary = "made for one test"
+            time = {{ warm_up_ticks = {warm_up}, horizon_ticks = 40 }}
+            workload = {{ kind = "profile", mean_requests_per_second = 3, daily = [1], noise = 0.3, noise_seconds = 60 }}
+            client = {{ timeout = {{ kind = "exponential", mean_seconds = 400 }} }}
+            pools = [{{ name = "p", concurrency = 50, {pool}, drain_seconds_max = 1e6, dollars_per_replica_hour = 1,
+                startup = {{ kind = "constant", seconds = 1 }} }}]
+            [service]
+            work = {{ kind = "log_normal", mean_seconds = 2, coefficient_of_variation = 1 }}
+            balancer = {{ kind = "central_queue" }}
+            [service_level]
+            bound_seconds = 1e6
+            penalty = {{ kind = "per_user", dollars_per_user = 1 }}
+            dollars_per_user_gave_up = 1
+            "#
+        )
+    };
+    let read = |text: String| Scenario::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let sum = |users: &[User], of: fn(&User) -> f64| users.iter().map(of).sum::<f64>();
+    for index in 0..3 {
+        let seed = Seed::training(index);
+        let roomy = read(text(0, "replicas_max = 9, replicas_initial = 9"));
+        let users = users_of_run(&roomy, seed);
+        let summary = fixed(&roomy, 9, seed);
+        // Who is served in less than their patience is served for their work.
+        let served: Vec<User> =
+            users.iter().filter(|user| user.work_seconds <= user.patience_seconds).copied().collect();
+        assert_eq!(summary.users.arrived as usize, users.len(), "seed {index}");
+        assert_eq!(summary.users.succeeded as usize, served.len(), "seed {index}");
+        let works = sum(&served, |user| user.work_seconds);
+        assert!((summary.service.latency_seconds / works - 1.0).abs() < 1e-12, "seed {index}");
+
+        let closed = read(text(0, "replicas_min = 0, replicas_max = 9, replicas_initial = 0"));
+        let mut plant = RequestPlant::new(&closed);
+        plant.reset(seed);
+        let mut waited = 0.0;
+        while plant.phase() != Phase::Done {
+            waited += plant.tick(&[PoolTarget::wanted(0)]).sojourn_seconds;
+        }
+        let patience = sum(&users, |user| user.patience_seconds);
+        assert!((waited / patience - 1.0).abs() < 1e-12, "seed {index}: {waited} s, not {patience} s");
+
+        // With a warm-up the counted users are those that come after it, with the work they would have had anyway.
+        let warmed = read(text(10, "replicas_max = 9, replicas_initial = 9"));
+        let mut counted = users_of_run(&warmed, seed);
+        counted.retain(|user| user.is_counted);
+        assert_eq!(fixed(&warmed, 9, seed).users.arrived as usize, counted.len(), "seed {index}");
+        assert!(counted.iter().all(|user| user.arrival_seconds >= 150.0), "seed {index}");
+        let first = users.iter().position(|user| user.arrival_seconds >= 150.0).expect("people come");
+        assert_eq!(users[first].work_seconds, counted[0].work_seconds, "seed {index}");
+    }
 }

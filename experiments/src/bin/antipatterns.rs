@@ -287,7 +287,7 @@ impl Sweep {
         let finished = runs::run_all(&self.out, &jobs, self.choice.threads(), &|run| self.run(*run).0)?;
         let rows = trial::rows(&finished);
         let report = self.report(&rows);
-        trial::write(&self.out, &finished)?;
+        trial::write(&self.out, &finished, &[])?;
         outputs::write(&self.out, "manifest.toml", self.manifest().text().as_bytes())?;
         outputs::write_report(&self.out, &report)?;
         print!("{}", report.terminal());

@@ -19,6 +19,7 @@ use tidegate_experiments::comparison::{self, Recorded};
 use tidegate_experiments::identification::plant;
 use tidegate_experiments::manifest::Manifest;
 use tidegate_experiments::recorder::Recorder;
+use tidegate_experiments::references::{self, References};
 use tidegate_experiments::report::Report;
 use tidegate_experiments::runs::{self, Job};
 use tidegate_experiments::scenarios::{self, Study};
@@ -162,11 +163,20 @@ impl Sweep {
     /// Runs, scores, report.
     fn carry_out(&self) -> anyhow::Result<()> {
         let jobs = self.jobs();
-        let finished = runs::run_all(&self.out, &jobs, self.choice.threads(), &|cell| self.run(*cell).0)?;
-        let rows = trial::rows(&finished);
+        let threads = self.choice.threads();
+        let mut finished = runs::run_all(&self.out, &jobs, threads, &|cell| self.run(*cell).0)?;
+        let references = references::refer(
+            &self.out,
+            &self.program,
+            self.choice.engine,
+            &self.studies,
+            &self.staffing,
+            threads,
+            &mut finished,
+        )?;
 
-        let report = self.report(&rows);
-        trial::write(&self.out, &finished)?;
+        let report = self.report(&trial::rows(&finished), &references);
+        trial::write(&self.out, &finished, &references::rows(&references))?;
         outputs::write(&self.out, "manifest.toml", self.manifest().text().as_bytes())?;
         outputs::write_report(&self.out, &report)?;
         if self.ticks {
@@ -193,13 +203,13 @@ impl Sweep {
         Ok(())
     }
 
-    fn report(&self, rows: &[RunRow]) -> Report {
+    fn report(&self, rows: &[RunRow], references: &[References]) -> Report {
         let mut report = Report::new("Comparison of controllers");
         comparison::preface(&mut report, self.choice.engine, self.controllers[self.baseline].name.as_str());
         let by_study = rows.chunk_by(|a, b| a.scenario == b.scenario);
         for (index, rows) in by_study.enumerate() {
             let study = &self.studies[index];
-            comparison::scores(&mut report, study, &scores::cells(rows), self.baseline);
+            comparison::scores(&mut report, study, &scores::cells(rows), self.baseline, &references[index]);
             comparison::parameters(&mut report, study, &self.controllers);
             let recorded: Vec<Recorded> = (0..self.controllers.len())
                 .map(|controller| {
@@ -226,7 +236,10 @@ impl Sweep {
     /// Runs seed 0 of everything again and compares it with what is stored.
     fn check(&self) -> anyhow::Result<()> {
         let again = self.jobs().into_iter().filter(|job| job.what.seed == 0);
-        outputs::check_rows(&self.out, again.map(|job| (job.name, self.run(job.what).0.row)))
+        let scored: Vec<(String, usize, Scored)> =
+            again.map(|job| (job.name, job.what.study, self.run(job.what).0)).collect();
+        let rows = references::with_seed_0(self.choice.engine, &self.studies, &self.staffing, &scored);
+        outputs::check_rows(&self.out, rows)
     }
 }
 

@@ -23,6 +23,7 @@ use tidegate_core::{Plant, SECONDS_PER_HOUR, Seed, Split, TickRecord};
 use tidegate_experiments::cli::{self, Choice, Engine};
 use tidegate_experiments::figures::{self, Change, Course};
 use tidegate_experiments::manifest::Manifest;
+use tidegate_experiments::references::{self, References};
 use tidegate_experiments::report::{Report, Table, dollars, number, percent};
 use tidegate_experiments::runs::{self, Job, Journal};
 use tidegate_experiments::scenarios::{self, Study};
@@ -232,10 +233,19 @@ impl Sweep {
 
         // From here on nothing is chosen any more: these are the first evaluation seeds.
         let jobs = self.jobs(&file);
-        let finished = runs::run_all(&self.out, &jobs, self.choice.threads(), &|run| self.evaluate(run))?;
-        let rows = trial::rows(&finished);
-        let report = self.report(&found, &file, &rows);
-        trial::write(&self.out, &finished)?;
+        let threads = self.choice.threads();
+        let mut finished = runs::run_all(&self.out, &jobs, threads, &|run| self.evaluate(run))?;
+        let references = references::refer(
+            &self.out,
+            &self.program,
+            self.choice.engine,
+            &self.studies,
+            &self.staffing,
+            threads,
+            &mut finished,
+        )?;
+        let report = self.report(&found, &file, &trial::rows(&finished), &references);
+        trial::write(&self.out, &finished, &references::rows(&references))?;
         outputs::write_report(&self.out, &report)?;
         print!("{}", report.terminal());
         println!(
@@ -394,7 +404,13 @@ impl Sweep {
         manifest
     }
 
-    fn report(&self, found: &[Vec<Found>], file: &TunedFile, rows: &[RunRow]) -> Report {
+    fn report(
+        &self,
+        found: &[Vec<Found>],
+        file: &TunedFile,
+        rows: &[RunRow],
+        references: &[References],
+    ) -> Report {
         let mut report = Report::new("Controllers, tuned with the same budget");
         report.paragraph(format!(
             "Every controller got {} simulated hours on each scenario, on training worlds: random search, then \
@@ -408,12 +424,19 @@ impl Sweep {
         comparison::preface(&mut report, self.choice.engine, &self.controllers[self.baseline].name);
         let by_study = rows.chunk_by(|a, b| a.scenario == b.scenario);
         for (index, rows) in by_study.enumerate() {
-            self.section(&mut report, index, &found[index], file, rows);
+            self.section(&mut report, index, &found[index], file, (rows, &references[index]));
         }
         report
     }
 
-    fn section(&self, report: &mut Report, index: usize, found: &[Found], file: &TunedFile, rows: &[RunRow]) {
+    fn section(
+        &self,
+        report: &mut Report,
+        index: usize,
+        found: &[Found],
+        file: &TunedFile,
+        (rows, references): (&[RunRow], &References),
+    ) {
         let study = &self.studies[index];
         let cells = scores::cells(rows);
         let cell = |name: &str| *cells.iter().find(|cell| cell.controller == name).expect("it was run");
@@ -429,7 +452,7 @@ impl Sweep {
             })
             .collect();
         let best: Vec<Cell<'_>> = results.iter().map(Outcome::best).collect();
-        comparison::scores(report, study, &best, self.baseline);
+        comparison::scores(report, study, &best, self.baseline, references);
         comparison::cost_figure(report, study, &best);
 
         report.heading(3, "Tuned beside untuned");
@@ -482,7 +505,10 @@ impl Sweep {
             file.apply(&path, &mut study.clone())?;
         }
         let again = self.jobs(&file).into_iter().filter(|job| job.what.seed == 0);
-        outputs::check_rows(&self.out, again.map(|job| (job.name, self.evaluate(&job.what).row)))
+        let scored: Vec<(String, usize, Scored)> =
+            again.map(|job| (job.name, job.what.study, self.evaluate(&job.what))).collect();
+        let rows = references::with_seed_0(self.choice.engine, &self.studies, &self.staffing, &scored);
+        outputs::check_rows(&self.out, rows)
     }
 }
 

@@ -14,18 +14,19 @@
 mod balance;
 mod completions;
 mod latencies;
+mod users;
+
+pub use users::{User, users_of_run};
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use hdrhistogram::Histogram;
-use rand_chacha::ChaCha8Rng;
 use tidegate_core::plant::Phase;
 use tidegate_core::{
     AttemptLedger, Distribution, Key, Needs, Observation, OperatorFacts, Plant, PoolTarget, PoolUse,
     SECONDS_PER_DAY, Scenario, Seed, ServiceStatistics, Stream, Tick, TickRecord, UserLedger,
 };
-use tidegate_workload::Demand;
 
 use crate::fleet::{Change, ChangeKind, Fleet};
 use crate::sensing::{RawPool, RawReplica, RawWindow, Sensing};
@@ -33,6 +34,7 @@ use crate::windows::Windows;
 use balance::{Integral, Route, Stations};
 use completions::{Completion, Completions};
 use latencies::{Latencies, seconds_at};
+use users::Users;
 
 /// Whoever still waits after draining this long gives up: there is nobody left to serve them.
 const DRAIN_SECONDS_MAX: f64 = SECONDS_PER_DAY;
@@ -42,21 +44,17 @@ const DRAIN_SECONDS_MAX: f64 = SECONDS_PER_DAY;
 pub struct RequestPlant {
     scenario: Scenario,
     facts: OperatorFacts,
-    demand: Demand,
+    /// Those of the current tick, their arrivals closed by an infinite one.
+    users: Users,
     fleet: Fleet,
     sensing: Sensing,
     windows: Windows,
-    work: ChaCha8Rng,
-    patience: ChaCha8Rng,
     retry: Key,
 
     now: f64,
     tick: Tick,
     phase: Phase,
-    /// Arrivals of the current tick, closed by an infinite one, what each user brings, and who is next.
-    arrivals: Vec<f64>,
-    works: Vec<f64>,
-    patiences: Vec<f64>,
+    /// Which of them is next.
     next_arrival: usize,
     /// The next time-out, retry, change or scrape: anything but arrivals and completions.
     next_other: f64,
@@ -168,19 +166,14 @@ impl RequestPlant {
         let seed = Seed::training(0);
         Self {
             facts: scenario.facts(),
-            demand: Demand::new(scenario),
+            users: Users::new(scenario),
             fleet: Fleet::new(scenario),
             sensing: Sensing::new(scenario),
             windows: Windows::new(scenario.level),
-            work: seed.rng(Stream::Work),
-            patience: seed.rng(Stream::Patience),
             retry: seed.key(Stream::Retry),
             now: 0.0,
             tick: Tick(0),
             phase: Phase::WarmUp,
-            arrivals: Vec::new(),
-            works: Vec::new(),
-            patiences: Vec::new(),
             next_arrival: 0,
             next_other: 0.0,
             jobs: Vec::new(),
@@ -237,7 +230,7 @@ impl RequestPlant {
     fn pass(&mut self, until: f64) {
         loop {
             let completion = self.completions.next_seconds();
-            let arrival = self.arrivals[self.next_arrival];
+            let arrival = self.users.arrivals[self.next_arrival];
             if completion <= arrival && completion <= self.next_other {
                 if completion > until {
                     break;
@@ -291,7 +284,7 @@ impl RequestPlant {
 
     #[inline(always)]
     fn arrive(&mut self, now: f64) {
-        let (work, patience) = (self.works[self.next_arrival], self.patiences[self.next_arrival]);
+        let (work, patience) = (self.users.works[self.next_arrival], self.users.patiences[self.next_arrival]);
         self.next_arrival += 1;
         let user = self.totals.arrived;
         self.totals.arrived += 1;
@@ -682,22 +675,11 @@ impl RequestPlant {
         self.look_ahead();
     }
 
-    /// Everybody who arrives in the tick that begins, with work and patience.
+    /// Everybody who arrives in the tick that begins.
     fn draw_users(&mut self) {
-        self.arrivals.clear();
-        self.works.clear();
-        self.patiences.clear();
         self.next_arrival = 0;
-        if self.tick.0 < self.scenario.arrival_ticks() {
-            self.demand.times(self.tick, &mut self.arrivals);
-        }
-        let n_users = self.arrivals.len();
-        self.scenario.work.sample_into(n_users, &mut self.work, &mut self.works);
-        match &self.scenario.client.timeout {
-            None => self.patiences.resize(n_users, f64::INFINITY),
-            Some(timeout) => timeout.sample_into(n_users, &mut self.patience, &mut self.patiences),
-        }
-        self.arrivals.push(f64::INFINITY);
+        self.users.draw(self.tick);
+        self.users.arrivals.push(f64::INFINITY);
     }
 
     /// Whoever still waits gives up: their attempts leave as abandoned.
@@ -728,12 +710,10 @@ impl Plant for RequestPlant {
     }
 
     fn reset(&mut self, seed: Seed) {
-        self.demand.reset(seed);
+        self.users.reset(seed);
         self.fleet.reset(seed);
         self.sensing.reset(seed);
         self.windows.reset();
-        self.work = seed.rng(Stream::Work);
-        self.patience = seed.rng(Stream::Patience);
         self.retry = seed.key(Stream::Retry);
         self.now = 0.0;
         self.tick = Tick(0);
