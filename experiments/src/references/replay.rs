@@ -97,7 +97,7 @@ pub fn cheapest(engine: Engine, study: &Study, staffing: Option<&Staffing>, inde
         }
         done.push(plan.clone());
         let mut controller = Clairvoyant::new(scenario, plan.1, member.recovers);
-        Some(trial::carry_out(engine, study, staffing, REPLAY, &mut controller, index).0.row)
+        Some(trial::run(engine, study, (Split::Evaluation, index), staffing, REPLAY, &mut controller).0.row)
     };
     let mut row = carry_out(best).expect("the first plan is new");
     let mut improves = |member: Member, best: &mut Member, row: &mut RunRow| {
