@@ -14,7 +14,7 @@ use crate::predictive_control;
 use crate::scenarios::Study;
 
 /// Run unless others are named; the first is the baseline of the differences.
-pub const DEFAULT: [&str; 10] = [
+pub const DEFAULT: [&str; 11] = [
     "fixed",
     "threshold",
     "metric_vote",
@@ -25,6 +25,7 @@ pub const DEFAULT: [&str; 10] = [
     "queue_depth",
     "square_root_staffing",
     "lcp",
+    "mpc",
 ];
 
 /// Every kind that there is. Controllers of other crates join here. Forecasters know nothing before the run.

@@ -45,24 +45,24 @@ fn examples_have_these_optima() {
     let check = |case: &Case, expected: &Expect| expected.assert_eq(&answers(case));
     check(
         &case("one-pool.json"),
-        &expect![[r#"
+        &expect![[r"
         dynamic optimal 30.1450: [[3, 3, 3, 3, 3, 3, 3, 4, 4, 5, 7, 8, 8, 8, 7, 5, 4, 7, 10, 12, 12, 10, 8, 6]]
         milp optimal 30.1450: [[3, 3, 3, 3, 3, 3, 3, 4, 4, 5, 7, 8, 8, 8, 7, 5, 4, 7, 10, 12, 12, 10, 8, 6]]
         annealing feasible 30.15 above 25.67
-    "#]],
+    "]],
     );
     check(
         &case("response.json"),
-        &expect![[r#"
+        &expect![[r"
         milp optimal 0.7880: [[5, 5, 7, 9, 10, 10, 9, 7, 5, 4, 4, 2]]
-    "#]],
+    "]],
     );
     check(
         &case("pools.json"),
-        &expect![[r#"
+        &expect![[r"
         milp optimal 124.8312: [[2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 2, 5, 5, 5, 5, 2, 1], [3, 3, 3, 3, 3, 3, 4, 4, 6, 8, 8, 8, 8, 8, 8, 6, 6, 8, 8, 8, 8, 8, 6, 4]]
         decomposition feasible 124.83 above 122.55
-    "#]],
+    "]],
     );
 }
 
@@ -122,13 +122,13 @@ fn an_impossible_program_is_an_answer() {
     let answers = vec![solve::answer(SolverName::Dynamic, &case.program)];
     let (report, stages) = reporting::report(&case, &answers);
     assert!(stages.is_none());
-    expect![[r#"
+    expect![[r"
         # Plan: a day by the hour
 
         A program of kind one_pool, 24 stages, one pool.
 
         Infeasible: start 60 cannot reach at most 20 at stage 0 by steps of 2. No plan keeps this together with the other limits.
-    "#]].assert_eq(&report.markdown());
+    "]].assert_eq(&report.markdown());
 }
 
 #[test]
@@ -283,33 +283,33 @@ fn the_binary_refuses_in_one_line() {
         "a.toml",
         "mean_seconds = 0.4",
         "mean_seconds = 0",
-        &expect![[r#"
+        &expect![[r"
         exit 2: error: …/a.toml: line 15: `service.mean_seconds` must be a positive number, but is 0
-    "#]],
+    "]],
     );
     bad(
         "b.toml",
         "ramp_up = 8",
         "ramp_upp = 8",
-        &expect![[r#"
+        &expect![[r"
         exit 2: error: …/b.toml: line 9: `pool.ramp_upp` unknown field `ramp_upp`, expected one of `dollars_per_replica_hour`, `replicas_min`, `replicas_max`, `replicas_initial`, `ramp_up`, `ramp_down`, `startup_seconds`, `up_dollars`, `down_dollars`
-    "#]],
+    "]],
     );
     bad(
         "c.toml",
         "dollars_per_user = 0.0005",
         "dollars_per_users = 0.0005",
-        &expect![[r#"
+        &expect![[r"
         exit 2: error: …/c.toml: line 21: `service_level.dollars_per_users` unknown field `dollars_per_users`, expected one of `bound_seconds`, `dollars_per_user`, `dollars_per_millisecond`
-    "#]],
+    "]],
     );
     bad(
         "d.toml",
         "dollars_per_user = 0.0005",
         "",
-        &expect![[r#"
+        &expect![[r"
         exit 2: error: …/d.toml: line 19: `service_level` must have either `dollars_per_user` or `dollars_per_millisecond`
-    "#]],
+    "]],
     );
     let service = example("service.toml").display().to_string();
     let csv = |text: &str, expected: &Expect| {
@@ -323,15 +323,15 @@ fn the_binary_refuses_in_one_line() {
     );
     csv(
         "time,load\n0,1\n1,2\n",
-        &expect![[r#"
+        &expect![[r"
         exit 2: error: …/load.csv: --column must say which of time, load is the load
-    "#]],
+    "]],
     );
     csv(
         "time,load\n",
-        &expect![[r#"
+        &expect![[r"
         exit 2: error: …/load.csv: must have a row below the header, but has none
-    "#]],
+    "]],
     );
     #[cfg(not(feature = "highs"))]
     let program = example("one-pool.json").display().to_string();
@@ -339,21 +339,21 @@ fn the_binary_refuses_in_one_line() {
     #[cfg(not(feature = "highs"))]
     check(
         &["--program", &program, "--solver", "decomposition"],
-        &expect![[r#"
+        &expect![[r"
         exit 2: error: --solver must be, for a program of kind one_pool, one of dynamic, milp, annealing, but is decomposition
-    "#]],
+    "]],
     );
     #[cfg(not(feature = "highs"))]
     check(
         &["--program", &program, "--solver", "highs"],
-        &expect![[r#"
+        &expect![[r"
         exit 2: error: --solver highs: needs a build with `--features highs`, but this one has none
-    "#]],
+    "]],
     );
     check(
         &["--program", &write("empty.json", ""), "--solver", "all"],
-        &expect![[r#"
+        &expect![[r"
         exit 2: error: …/empty.json: `program` must hold one document, but is empty
-    "#]],
+    "]],
     );
 }

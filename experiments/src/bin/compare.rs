@@ -36,7 +36,7 @@ const N_TUNING_DAYS: u64 = 7;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Without arguments: three built-in scenarios, ten controllers, 20 seeds each. A run that \
+    after_help = "Without arguments: three built-in scenarios, eleven controllers, 20 seeds each. A run that \
     was interrupted goes on where it was when the same command is given again."
 )]
 struct Arguments {
