@@ -253,7 +253,8 @@ impl<I: Identification + Clone> ModelPredictive<I> {
         let step_seconds = self.demand.step_seconds();
         let ahead_seconds = n_stages as f64 * stage_seconds;
         let Some(quantiles) = self.demand.forecast(now, ahead_seconds) else { return false };
-        let factor = self.bias.exp() * self.surprise.factor(&quantiles[0]);
+        self.surprise.say(now, &quantiles[0]);
+        let factor = self.bias.exp() * self.surprise.factor();
         self.loads.clear();
         for stage in 0..n_stages {
             let step = ((now + (stage as f64 + 0.5) * stage_seconds) / step_seconds) as u64;

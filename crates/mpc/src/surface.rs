@@ -152,7 +152,7 @@ fn held<M: ResponseModel>(model: &M, prices: &Prices, load: f64, ready: f64, hol
     let level = model.level();
     let users = load * model.tick_seconds();
     let mut state = model.rest(load, ready);
-    let (mut dollars, mut before) = (0.0, f64::NAN);
+    let (mut dollars, mut mean_before) = (0.0, f64::NAN);
     for tick in 0..hold_ticks {
         let (time, after) = model.respond(&state, load, ready);
         let mut statistics = time.statistics(users, level);
@@ -160,12 +160,15 @@ fn held<M: ResponseModel>(model: &M, prices: &Prices, load: f64, ready: f64, hol
         statistics.users_above = (statistics.users_above - statistics.users_gave_up).max(0.0);
         let now = prices.penalty(&statistics);
         dollars += now;
-        if (now - before).abs() <= FLAT * now {
-            // A fleet that keeps up is as it was, and one that is lost makes everybody late: so it goes on.
+        let mean_seconds = time.mean_seconds();
+        let is_steady = (mean_seconds - mean_before).abs() <= FLAT * mean_seconds;
+        let is_lost = statistics.users_gave_up >= users * (1.0 - FLAT);
+        if is_steady || is_lost {
+            // As it is it goes on: a fleet that keeps up, or one behind a backlog that only grows.
             dollars += f64::from(hold_ticks - tick - 1) * now;
             break;
         }
-        (state, before) = (after, now);
+        (state, mean_before) = (after, mean_seconds);
     }
     dollars / (f64::from(hold_ticks) * model.tick_seconds())
 }
