@@ -1,6 +1,6 @@
 //! Programs in files, solved side by side: what to order when, and what it would cost to do otherwise.
 //!
-//! [`file`] reads a program as it is written in JSON, [`service`] makes one of a load and a service; [`solve`] has the
+//! [`mod@file`] reads a program as it is written in JSON, [`service`] makes one of a load and a service; [`solve`] has the
 //! solvers by name, [`detail`] what a plan means stage by stage, [`reporting`] the words. docs/plan.md describes the
 //! files.
 

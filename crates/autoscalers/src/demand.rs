@@ -134,10 +134,10 @@ pub const fn forecaster_row(default: &'static str) -> Parameter {
 pub(crate) const QUANTILE: Parameter =
     Parameter::new("quantile", "1", "0.5", "Quantile of demand that is staffed for, 0.01 to 0.99.")
         .searched(crate::Search::Linear { low: 0.25, high: 0.99 });
-/// Of [`Demand`].
+/// Of [`tidegate_core::demand::Demand`].
 pub(crate) const STEP_SECONDS: Parameter =
     Parameter::new("step_seconds", "s", "60.0", "Step of the forecast; rounded up to whole scrapes.");
-/// Of [`Demand`].
+/// Of [`tidegate_core::demand::Demand`].
 pub const GAP_AFTER: Parameter =
     Parameter::new("stale_seconds", "s", "300.0", "A step without a scrape for this long is a gap.");
 /// Of [`Capacity`].

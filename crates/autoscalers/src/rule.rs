@@ -266,10 +266,10 @@ pub(crate) fn round_up(count: f64) -> Replicas {
 
 // Rows of the tables of parameters that mean the same wherever they stand, since the code behind them is shared.
 
-/// Of [`ActingPool::find`].
+/// Of the pool that a controller acts on.
 pub const POOL: Parameter =
     Parameter::new("pool", "", "(the first pool)", "The pool it acts on; the others keep theirs.");
-/// Of the staleness of a [`Window`].
+/// Of the staleness of a window of measurements.
 pub(crate) const STALE: Parameter =
     Parameter::new("stale_seconds", "s", "300.0", "Without a scrape younger than this it holds.");
 /// Of [`StepSize`].

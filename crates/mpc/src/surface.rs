@@ -10,7 +10,7 @@
 //! | λ | load | requests/s |
 //! | n | ready replicas | 1 |
 //! | Δ | the model's tick | s |
-//! | J Δ | [`PenaltySurface::hold_seconds`]: for how long a load and a fleet stay together | s |
+//! | J Δ | [`PenaltySurface::hold_ticks`]: for how long a load and a fleet stay together | s |
 //!
 //! **Why held.** A program of stage costs has no backlog to hand on. A fleet that is too small for one tick leaves
 //! behind what one tick gathers, which may well be within the bound; what it does to the users shows when it goes on.

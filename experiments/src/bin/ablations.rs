@@ -58,6 +58,7 @@ const ARMS: &[Arm] = &[
     oracle("forecast", "oracle-demand", Told::Demand),
     arm("model", "hammerstein", "model = \"hammerstein\""),
     arm("model", "armax", "model = \"armax\""),
+    arm("model", "wait-as-fitted", "arrivals_are_poisson = false"),
     oracle("model", "oracle-service", Told::Service),
     oracle("forecast and model", "oracle-both", Told::Both),
     arm("uncertainty", "median", "demand = \"median\""),
