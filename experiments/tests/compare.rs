@@ -79,7 +79,7 @@ fn wrong_arguments_and_files_are_refused_with_code_2() {
         &[("mine.toml", example)],
         &["--scenario", "mine.toml", "--baseline", "none"],
         &expect![[
-            r#"error: --baseline: "none" is none of fixed, threshold, metric_vote, multi_dimensional, hpa, aws_target_tracking, knative, queue_depth, square_root_staffing, lcp"#
+            r#"error: --baseline: "none" is none of fixed, threshold, metric_vote, multi_dimensional, hpa, aws_target_tracking, knative, queue_depth, square_root_staffing, lcp, mpc"#
         ]],
     );
     refused(
