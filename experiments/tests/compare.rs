@@ -158,6 +158,6 @@ fn threads_and_interruptions_leave_no_trace_in_the_results() {
     let output = check("one");
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        String::from_utf8_lossy(&output.stderr).contains("1 of 11 runs differ: compare/example/threshold/0")
+        String::from_utf8_lossy(&output.stderr).contains("1 of 12 runs differ: compare/example/threshold/0")
     );
 }
