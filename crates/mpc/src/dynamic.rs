@@ -247,14 +247,19 @@ impl DynamicProgramming {
         if to_go == f64::INFINITY {
             return None;
         }
+        let limits = &problem.limits;
+        let decisions = self.bands[stage];
         let is_best = |to: &Replicas| self.moved(problem, stage, state, *to) == Some(to_go);
-        (0..=problem.limits.ramp_up.max(problem.limits.ramp_down)).find_map(|change| {
-            let fall = state.checked_sub(change).filter(is_best);
-            fall.or_else(|| state.checked_add(change).filter(is_best))
+        (0..=limits.ramp_up.max(limits.ramp_down)).find_map(|change| {
+            // The bounds are looked at first: without ramp limits most changes lie outside.
+            let fall = state.checked_sub(change).filter(|to| decisions.contains(*to) && is_best(to));
+            let rise = || state.checked_add(change).filter(|to| decisions.contains(*to) && is_best(to));
+            fall.or_else(rise)
         })
     }
 
     /// The cost from `stage` on of a move between two counts, with the operations of the sweep.
+    #[inline]
     fn moved(&self, problem: &OnePool, stage: usize, from: Replicas, to: Replicas) -> Option<f64> {
         let limits = &problem.limits;
         let is_allowed = if to < from { from - to <= limits.ramp_down } else { to - from <= limits.ramp_up };
