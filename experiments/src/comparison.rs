@@ -258,7 +258,8 @@ fn about_references(cells: &[Cell<'_>], references: &References) -> String {
     )
 }
 
-fn difference(cell: &Cell<'_>, baseline: &Cell<'_>, is_trace: bool) -> String {
+/// Dollars of one controller above those of another, with the interval where there are runs enough.
+pub fn difference(cell: &Cell<'_>, baseline: &Cell<'_>, is_trace: bool) -> String {
     let gap = cell.mean(|row| row.dollars_total) - baseline.mean(|row| row.dollars_total);
     match cell.dearer_than(baseline, LEVEL) {
         Some(Interval { low, high, .. }) => {

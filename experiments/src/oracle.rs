@@ -6,7 +6,8 @@ use std::num::NonZeroU32;
 
 use tidegate_core::demand::Demand;
 use tidegate_core::forecast::Paths;
-use tidegate_core::identification::{Identification, Latencies, Trust};
+use tidegate_core::identification::{Identification, Latencies};
+use tidegate_core::scenario::{ArrivalsConfig, Pool};
 use tidegate_core::{
     Calendar, ControllerStream, Forecaster, Observation, OperatorFacts, Quantiles, ResponseModel, Scenario,
     Seed,
@@ -110,27 +111,24 @@ impl Forecaster for TrueDemand {
     }
 }
 
-/// The queueing model of a scenario by its own numbers: mean and variability of the work, slots and speed of the first
-/// pool, Poisson arrivals, one queue.
-pub fn queueing_model(scenario: &Scenario, tick_seconds: f64) -> QueueingModel {
-    let pool = &scenario.pools[0];
-    let work = &scenario.work;
-    let service_seconds = work.mean() / pool.speed;
-    let service_scv = work.scv().max(1e-6);
+/// The queueing model of a scenario by its own numbers: mean and variability of the work, slots and speed of one pool,
+/// arrivals as variable as they are drawn, one queue.
+pub fn queueing_model(scenario: &Scenario, pool: &Pool, tick_seconds: f64) -> QueueingModel {
+    let service_scv = scenario.work.scv();
+    let arrivals_scv = match scenario.arrivals {
+        ArrivalsConfig::Renewal { coefficient_of_variation } => coefficient_of_variation.powi(2),
+        ArrivalsConfig::Poisson {} | ArrivalsConfig::Recorded {} => 1.0,
+    };
     let parameters = QueueingParameters {
-        service_seconds,
-        service_scv,
-        // Allen and Cunneen's, with arrivals as variable as Poisson's.
-        wait_factor: f64::midpoint(1.0, service_scv),
+        service_seconds: scenario.work.mean() / pool.speed,
+        service_scv: service_scv.max(1e-6),
+        // Allen and Cunneen's.
+        wait_factor: f64::midpoint(arrivals_scv, service_scv),
         overhead_seconds: pool.network_seconds,
         slots_per_replica: f64::from(pool.concurrency),
     };
-    let facts = scenario.facts();
-    QueueingModel::new(
-        parameters,
-        tick_seconds,
-        prices_of(&facts.prices, facts.tick_seconds, tick_seconds).level,
-    )
+    let prices = prices_of(&scenario.prices(), scenario.tick_seconds, tick_seconds);
+    QueueingModel::new(parameters, tick_seconds, prices.level)
 }
 
 /// The service as it is; what waits is measured.
@@ -146,7 +144,7 @@ impl TrueService {
         let facts: OperatorFacts = scenario.facts();
         let first = f64::from(facts.pools[0].concurrency);
         Self {
-            model: queueing_model(scenario, stage_seconds),
+            model: queueing_model(scenario, &scenario.pools[0], stage_seconds),
             worth: facts.pools.iter().map(|pool| f64::from(pool.concurrency) / first).collect(),
             backlog: 0.0,
         }
@@ -178,8 +176,8 @@ impl Identification for TrueService {
         0
     }
 
-    fn trust(&self) -> Trust {
-        Trust::Trusted
+    fn is_known(&self) -> bool {
+        true
     }
 
     fn replica_requests_per_second(&self) -> f64 {

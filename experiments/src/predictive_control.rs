@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tidegate_autoscalers::demand::{Forecasters, GAP_AFTER, check_name, forecaster_row};
 use tidegate_autoscalers::{
-    About, Kind, POOL, Parameter, Search, catalog::read_parameters, not_negative, positive, remembered,
-    share, wrong,
+    About, Kind, POOL, Parameter, Search, catalog::read_parameters, not_negative, pool_index, positive,
+    remembered, share, wrong,
 };
 use tidegate_core::locate::FieldError;
 use tidegate_core::{OperatorFacts, PoolFacts, Replicas, SECONDS_PER_HOUR};
@@ -229,7 +229,7 @@ fn build(
 /// # Errors
 /// If there is no such pool.
 pub fn settings(facts: &OperatorFacts, parameters: &Parameters) -> Result<Settings, FieldError> {
-    let pool = pool(facts, parameters.pool.as_deref())?;
+    let pool = pool_index(parameters.pool.as_deref(), facts)?;
     let plain = Settings::new(facts);
     let whole_ticks = |seconds: f64| (seconds / facts.tick_seconds - 1e-9).ceil() * facts.tick_seconds;
     let weights = match parameters.demand {
@@ -271,15 +271,6 @@ pub fn identification(facts: &OperatorFacts, parameters: &Parameters, stage_seco
     };
     let prices = tidegate_mpc::formulate::prices_of(&facts.prices, facts.tick_seconds, stage_seconds);
     Online::new(&OperatorFacts { tick_seconds: stage_seconds, prices, ..facts.clone() }, learning)
-}
-
-fn pool(facts: &OperatorFacts, name: Option<&str>) -> Result<usize, FieldError> {
-    let Some(name) = name else { return Ok(0) };
-    let is_it = |pool: &PoolFacts| pool.name == name;
-    facts.pools.iter().position(is_it).ok_or_else(|| {
-        let known: Vec<_> = facts.pools.iter().map(|pool| format!("{:?}", pool.name)).collect();
-        wrong("pool", format!("must be {}, but is {name:?}", known.join(" or ")))
-    })
 }
 
 #[cfg(test)]

@@ -47,5 +47,5 @@ pub mod vpa;
 pub use catalog::{
     About, BoxedController, Catalog, Kind, NamedController, Parameter, Rule, Search, effective_parameters,
 };
-pub use rule::{POOL, not_negative, positive, remembered, share, wrong};
+pub use rule::{POOL, not_negative, pool_index, positive, remembered, share, wrong};
 pub use signal::Metric;

@@ -20,12 +20,7 @@ pub(crate) struct ActingPool {
 impl ActingPool {
     /// The pool of this name, or the first.
     pub(crate) fn find(name: Option<&str>, facts: &OperatorFacts) -> Result<Self, FieldError> {
-        let Some(name) = name else { return Ok(Self { index: 0 }) };
-        let index = facts.pools.iter().position(|pool| pool.name == name).ok_or_else(|| {
-            let known: Vec<_> = facts.pools.iter().map(|pool| format!("{:?}", pool.name)).collect();
-            wrong("pool", format!("must be {}, but is {name:?}", known.join(" or ")))
-        })?;
-        Ok(Self { index })
+        Ok(Self { index: pool_index(name, facts)? })
     }
 
     pub(crate) fn facts(self, facts: &OperatorFacts) -> &PoolFacts {
@@ -311,6 +306,18 @@ pub(crate) const SCALE_IN_WINDOW: Parameter = Parameter::new(
     "Scale-in goes no lower than the largest demand of this time.",
 )
 .searched(Search::Log { low: 15.0, high: 1800.0 });
+
+/// The place of the pool of this name, or 0.
+///
+/// # Errors
+/// If there is no such pool: names those that there are.
+pub fn pool_index(name: Option<&str>, facts: &OperatorFacts) -> Result<usize, FieldError> {
+    let Some(name) = name else { return Ok(0) };
+    facts.pools.iter().position(|pool| pool.name == name).ok_or_else(|| {
+        let known: Vec<_> = facts.pools.iter().map(|pool| format!("{:?}", pool.name)).collect();
+        wrong("pool", format!("must be {}, but is {name:?}", known.join(" or ")))
+    })
+}
 
 /// A complaint about one parameter; its line is looked up by whoever has the text.
 pub fn wrong(field: &str, problem: impl Into<String>) -> FieldError {

@@ -133,9 +133,7 @@ impl Steps {
             while self.open < step {
                 self.close(forecaster);
             }
-            let rate = scrape.first_attempts_per_second.or(scrape.requests_per_second);
-            let is_rate = |rate: &f64| rate.is_finite() && *rate >= 0.0;
-            if let Some(rate) = rate.filter(|rate| is_rate(rate) && step == self.open) {
+            if let Some(rate) = scrape.demand_per_second().filter(|_| step == self.open) {
                 self.sum += rate * scrape.window_seconds;
                 self.weight += scrape.window_seconds;
             }

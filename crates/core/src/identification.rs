@@ -18,8 +18,8 @@ pub trait Identification {
     /// How often the model was replaced so far: what was computed of an older one is out of date.
     fn revision(&self) -> u64;
 
-    /// How far the model is to be trusted.
-    fn trust(&self) -> Trust;
+    /// Whether the model rests on data, and not on the operator's facts and a few measurements alone.
+    fn is_known(&self) -> bool;
 
     /// The load that one replica can serve at most, in requests a second; positive.
     fn replica_requests_per_second(&self) -> f64;
@@ -49,15 +49,4 @@ pub struct Latencies {
     pub expected_seconds: f64,
     /// By the sensor.
     pub measured_seconds: f64,
-}
-
-/// How far a model is to be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// Nothing but the operator's facts and a few measurements.
-    Prior,
-    /// The data allow no better one now.
-    Doubted,
-    /// By its data.
-    Trusted,
 }

@@ -43,7 +43,7 @@ pub use distribution::Distribution;
 pub use env::{Env, Quantity, Space, Spec, Step, StepEnd};
 pub use facts::{OperatorFacts, PoolFacts};
 pub use forecast::{Forecaster, Paths, Quantiles};
-pub use identification::{Identification, Trust};
+pub use identification::Identification;
 pub use model::{Channel, Fit, Model, Record, Start};
 pub use observation::{Observation, PoolStatus, ReplicaSample, ReplicaState, Scrape};
 pub use plant::{AttemptLedger, Plant, PoolTick, TickRecord, UserLedger};

@@ -71,6 +71,15 @@ pub struct Scrape {
     pub oldest_age_seconds: Option<f64>,
 }
 
+impl Scrape {
+    /// Users who came in the window, a second: first attempts where the sensor can tell, else all attempts. None where
+    /// it gave no number that can be one.
+    pub fn demand_per_second(&self) -> Option<f64> {
+        let rate = self.first_attempts_per_second.or(self.requests_per_second);
+        rate.filter(|rate| rate.is_finite() && *rate >= 0.0)
+    }
+}
+
 /// One value of a named external metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ExternalSample {

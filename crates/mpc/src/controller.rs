@@ -42,7 +42,7 @@ use tidegate_core::decision::Targets;
 use tidegate_core::demand::Demand;
 use tidegate_core::{
     Basis, Controller, ControllerStream, Decision, Identification, Observation, OperatorFacts, POOLS_MAX,
-    PoolTarget, Prices, Reason, Replicas, Trust,
+    PoolTarget, Prices, Reason, Replicas,
 };
 
 use crate::dynamic::Proof;
@@ -235,7 +235,7 @@ impl<I: Identification + Clone> ModelPredictive<I> {
     /// Moves κ by what was measured since the last decision.
     fn correct(&mut self) {
         let Some(latencies) = self.service.last_latency_seconds() else { return };
-        if latencies.at_seconds <= self.corrected_seconds || self.service.trust() == Trust::Prior {
+        if latencies.at_seconds <= self.corrected_seconds || !self.service.is_known() {
             return;
         }
         self.corrected_seconds = latencies.at_seconds;
@@ -406,7 +406,7 @@ impl<I: Identification + Clone> Controller for ModelPredictive<I> {
             .with("horizon dollars", dollars)
             .with("load", self.loads[0].requests_per_second[N_LEVELS / 2])
             .with("correction", self.bias.exp());
-        if self.service.trust() == Trust::Prior && first < status.declared {
+        if !self.service.is_known() && first < status.declared {
             let reason = Reason { what: "the service is not known yet: nothing is taken away", ..reason };
             return self.answer(observation, status.declared, Basis::Fallback, reason);
         }

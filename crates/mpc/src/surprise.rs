@@ -42,8 +42,7 @@ impl Surprise {
 
     pub(crate) fn observe(&mut self, observation: &Observation<'_>) {
         for scrape in observation.scrapes {
-            let rate = scrape.first_attempts_per_second.or(scrape.requests_per_second);
-            if let Some(rate) = rate.filter(|rate| rate.is_finite() && *rate >= 0.0) {
+            if let Some(rate) = scrape.demand_per_second() {
                 let since = scrape.at_seconds - self.seconds;
                 self.scrapes.retain(|(at, _)| *at > since);
                 self.scrapes.push((scrape.at_seconds, rate));

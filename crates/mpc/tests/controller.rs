@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use tidegate_core::demand::Demand;
 use tidegate_core::forecast::Paths;
-use tidegate_core::identification::{Identification, Latencies, Trust};
+use tidegate_core::identification::{Identification, Latencies};
 use tidegate_core::response::{BacklogWait, Service};
 use tidegate_core::scenario::EXAMPLE;
 use tidegate_core::{
@@ -21,7 +21,7 @@ const REPLICA: f64 = 4.0;
 struct Fluid {
     level: ServiceLevel,
     tick_seconds: f64,
-    trust: Trust,
+    is_known: bool,
 }
 
 impl ResponseModel for Fluid {
@@ -60,8 +60,8 @@ impl Identification for Fluid {
     fn revision(&self) -> u64 {
         0
     }
-    fn trust(&self) -> Trust {
-        self.trust
+    fn is_known(&self) -> bool {
+        self.is_known
     }
     fn replica_requests_per_second(&self) -> f64 {
         REPLICA
@@ -109,12 +109,12 @@ struct Desk {
 
 impl Desk {
     /// The example's pool of 1 to 20 replicas that start in 60 s, ticks of 15 s.
-    fn new(load: &[f64], trust: Trust, change: impl FnOnce(&mut Settings)) -> Self {
+    fn new(load: &[f64], is_known: bool, change: impl FnOnce(&mut Settings)) -> Self {
         let mut facts = Scenario::parse(EXAMPLE).expect("the example is right").facts();
         facts.prices.level.bound_seconds = 0.05;
         let mut settings = Settings::new(&facts);
         change(&mut settings);
-        let service = Fluid { level: facts.prices.level, tick_seconds: settings.stage_seconds, trust };
+        let service = Fluid { level: facts.prices.level, tick_seconds: settings.stage_seconds, is_known };
         let ahead_seconds = settings.n_stages as f64 * settings.stage_seconds;
         let told = Box::new(Told(load.to_vec(), 0));
         let demand = Demand::new(told, Vec::new(), facts.calendar, 15.0, 300.0, ahead_seconds);
@@ -183,7 +183,7 @@ fn with_a_true_forecast_capacity_is_there_when_the_load_is_and_not_before() {
     let mut load = vec![16.0; 40];
     load.extend([40.0; 40]);
     load.extend([12.0; 40]);
-    let mut desk = Desk::new(&load, Trust::Trusted, |_| {});
+    let mut desk = Desk::new(&load, true, |_| {});
     for (tick, load) in load.iter().enumerate() {
         let ready = desk.pool.ready;
         let least = (load / REPLICA).ceil() as Replicas;
@@ -200,19 +200,19 @@ fn with_a_true_forecast_capacity_is_there_when_the_load_is_and_not_before() {
 
 #[test]
 fn it_says_what_stands_in() {
-    let mut desk = Desk::new(&[4.0; 400], Trust::Trusted, |_| {});
+    let mut desk = Desk::new(&[4.0; 400], true, |_| {});
     let first = desk.step();
     assert_eq!((first.targets[0].wanted, first.basis), (4, Basis::Held));
     assert_eq!(desk.step().basis, Basis::Normal);
 
     // Known by the facts alone, nothing is taken away.
-    let mut unknown = Desk::new(&[4.0; 400], Trust::Prior, |_| {});
+    let mut unknown = Desk::new(&[4.0; 400], false, |_| {});
     unknown.step();
     let decision = unknown.step();
     assert_eq!((decision.targets[0].wanted, decision.basis), (4, Basis::Fallback));
 
     // Steps of none cannot reach the minimum: the constraint is named, and the nearest count is the answer.
-    let mut stuck = Desk::new(&[4.0; 400], Trust::Trusted, |settings| settings.ramps = (0, 0));
+    let mut stuck = Desk::new(&[4.0; 400], true, |settings| settings.ramps = (0, 0));
     stuck.pool = PoolStatus { declared: 0, ready: 0, ..stuck.pool };
     stuck.step();
     stuck.pool = PoolStatus { declared: 0, ready: 0, ..stuck.pool };
@@ -230,7 +230,7 @@ fn it_says_what_stands_in() {
 fn the_explicit_law_and_the_costs_of_other_moves_agree_with_the_plan() {
     let mut load = vec![16.0; 30];
     load.extend([30.0; 200]);
-    let mut desk = Desk::new(&load, Trust::Trusted, |_| {});
+    let mut desk = Desk::new(&load, true, |_| {});
     for _ in 0..20 {
         desk.step();
     }

@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU32;
 
-use tidegate_core::identification::{Identification, Latencies, Trust};
+use tidegate_core::identification::{Identification, Latencies};
 use tidegate_core::{Observation, OperatorFacts, ResponseModel, Scrape, ServiceLevel};
 
 use crate::armax_response::ArmaxResponseFit;
@@ -613,12 +613,8 @@ impl Identification for Online {
     }
 
     /// After a change the fit of what came since is doubtful, but better than what the facts say.
-    fn trust(&self) -> Trust {
-        match self.status {
-            Status::Prior(_) => Trust::Prior,
-            Status::Held(_) | Status::Changed(_) => Trust::Doubted,
-            Status::Trusted => Trust::Trusted,
-        }
+    fn is_known(&self) -> bool {
+        !matches!(self.status, Status::Prior(_))
     }
 
     /// K/s of the queueing fit, which runs beside every kind.

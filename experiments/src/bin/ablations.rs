@@ -17,13 +17,14 @@ use tidegate_autoscalers::catalog::read_parameters;
 use tidegate_autoscalers::{BoxedController, Catalog, NamedController, effective_parameters};
 use tidegate_core::Split;
 use tidegate_experiments::cli::{self, Choice};
+use tidegate_experiments::comparison::difference;
 use tidegate_experiments::manifest::Manifest;
 use tidegate_experiments::oracle::{self, Told};
 use tidegate_experiments::references::{self, References};
 use tidegate_experiments::report::{Report, Table, dollars, number, percent};
 use tidegate_experiments::runs::{self, Job};
 use tidegate_experiments::scenarios::{self, Study};
-use tidegate_experiments::scores::{self, Cell, LEVEL};
+use tidegate_experiments::scores::{self, Cell};
 use tidegate_experiments::staffing::Staffing;
 use tidegate_experiments::trial::{self, Scored};
 use tidegate_experiments::{controllers, forecasters, outputs};
@@ -270,8 +271,8 @@ impl Sweep {
                 number(cell.mean(|row| row.ready_mean)),
                 number(cell.mean(|row| row.launches as f64)),
                 percent(cell.mean(|row| row.decisions_fallback as f64) / decisions.max(1.0)),
-                if index == 0 { "–".into() } else { more(cell, &cells[0]) },
-                if index == cells.len() { "–".into() } else { more(cell, &replay) },
+                if index == 0 { "–".into() } else { difference(cell, &cells[0], study.is_trace()) },
+                if index == cells.len() { "–".into() } else { difference(cell, &replay, study.is_trace()) },
             ]);
         }
         let mut row = vec!["–".to_owned(); 11];
@@ -315,13 +316,4 @@ fn build(
     };
     let parameters = read_parameters(&effective_parameters(named, &scenario.controllers)).expect(RIGHT);
     oracle::controller(scenario, seed, &parameters, told, &forecasters::of_study(study)).expect(RIGHT)
-}
-
-/// Dollars of one above those of another, with the interval where there are seeds enough.
-fn more(cell: &Cell<'_>, other: &Cell<'_>) -> String {
-    let mean = dollars(cell.mean(|row| row.dollars_total) - other.mean(|row| row.dollars_total));
-    match cell.dearer_than(other, LEVEL) {
-        Some(interval) => format!("{mean} [{}, {}]", dollars(interval.low), dollars(interval.high)),
-        None => mean,
-    }
 }

@@ -11,7 +11,7 @@
 //! Several pools are filled in the order of list price for a slot of speed 1; what the spot market has taken back or
 //! does not sell is asked of the next pool.
 
-use tidegate_core::scenario::{ArrivalsConfig, Pool};
+use tidegate_core::scenario::Pool;
 use tidegate_core::{
     Controller, ControllerStream, Decision, Observation, POOLS_MAX, PoolTarget, Prices, Reason, Replicas,
     Scenario, Seed, Split, Tick, decision::Targets,
@@ -20,10 +20,11 @@ use tidegate_mpc::formulate::{StageLoad, prices_of, stage_costs, stage_price};
 use tidegate_mpc::{Band, DynamicProgramming, Limits, OnePool, PenaltySurface};
 use tidegate_sim::surroundings::Surroundings;
 use tidegate_sim::{User, users_of_run};
-use tidegate_sysid::queueing_fit::{QueueingModel, QueueingParameters};
+use tidegate_sysid::queueing_fit::QueueingModel;
 
 use super::REPLAY;
 use crate::cli::Engine;
+use crate::oracle::queueing_model;
 use crate::scenarios::Study;
 use crate::scores::RunRow;
 use crate::staffing::Staffing;
@@ -197,17 +198,6 @@ impl<'a> Planner<'a> {
         };
         let bounds =
             Band::new(in_first(|pool| pool.bounds.replicas_min), in_first(|pool| pool.bounds.replicas_max));
-        let arrivals_scv = match scenario.arrivals {
-            ArrivalsConfig::Renewal { coefficient_of_variation } => coefficient_of_variation.powi(2),
-            ArrivalsConfig::Poisson {} | ArrivalsConfig::Recorded {} => 1.0,
-        };
-        let parameters = QueueingParameters {
-            service_seconds: scenario.work.mean() / pool.speed,
-            service_scv: scenario.work.scv().max(1e-6),
-            wait_factor: f64::midpoint(arrivals_scv, scenario.work.scv()),
-            overhead_seconds: pool.network_seconds,
-            slots_per_replica: f64::from(pool.concurrency),
-        };
         // A stage of the model is long enough that a few of them hold a fleet for twice the bound.
         let model_seconds = scenario.tick_seconds.max(scenario.level.bound_seconds / 4.0);
         let prices = prices_of(&scenario.prices(), scenario.tick_seconds, model_seconds);
@@ -237,7 +227,7 @@ impl<'a> Planner<'a> {
             })
             .collect();
         let problem = OnePool { limits, dollars_per_replica, ..OnePool::default() };
-        let model = QueueingModel::new(parameters, model_seconds, prices.level);
+        let model = queueing_model(scenario, pool, model_seconds);
         Self { scenario, users, model, prices, surface, solver: DynamicProgramming::default(), problem, most }
     }
 
