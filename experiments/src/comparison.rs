@@ -1,12 +1,13 @@
 //! The text, tables and figures of a comparison of controllers.
 
-use tidegate_autoscalers::{NamedController, combined, effective_parameters};
+use tidegate_autoscalers::{NamedController, effective_parameters};
 use tidegate_core::Split;
 use tidegate_stats::correlation::{pearson, variance_reduction};
 use tidegate_stats::interval::{Interval, PAIRS_MIN};
 use tidegate_stats::{mean, median};
 
 use crate::cli::Engine;
+use crate::controllers::forecasts;
 use crate::figures::{self, Lane, Outcome, World};
 use crate::forecasters;
 use crate::recorder::Recorder;
@@ -92,7 +93,7 @@ pub fn parameters(report: &mut Report, study: &Study, controllers: &[NamedContro
     } else {
         format!("Not as by default ({source}): {}. All else: documented defaults.", set.join("; "))
     });
-    if controllers.iter().any(|named| named.kind == combined::ABOUT.kind) {
+    if controllers.iter().any(|named| forecasts(&named.kind)) {
         report.paragraph(forecasters::note(study));
     }
 }
@@ -110,8 +111,14 @@ fn parameter(named: &NamedController, name: &str, value: &toml::Value) -> String
 }
 
 /// Figures of one scenario.
-pub fn figures(report: &mut Report, study: &Study, cells: &[Cell<'_>], recorded: &[Recorded]) {
-    cost_figure(report, study, cells);
+pub fn figures(
+    report: &mut Report,
+    study: &Study,
+    cells: &[Cell<'_>],
+    references: &References,
+    recorded: &[Recorded],
+) {
+    cost_figure(report, study, cells, references);
     let scenario = study.world(Split::Evaluation, 0).0;
     let Some(first) = recorded.first() else { return };
     let world = World {
@@ -137,10 +144,13 @@ pub fn figures(report: &mut Report, study: &Study, cells: &[Cell<'_>], recorded:
     );
 }
 
-/// Cost against violations, a point a controller.
-pub fn cost_figure(report: &mut Report, study: &Study, cells: &[Cell<'_>]) {
+/// Cost against violations, a point a controller and one for the clairvoyant replay.
+pub fn cost_figure(report: &mut Report, study: &Study, cells: &[Cell<'_>], references: &References) {
+    let replays = references.rows();
+    let replay = Cell { controller: "clairvoyant replay", rows: &replays };
     let outcomes: Vec<Outcome> = cells
         .iter()
+        .chain([&replay])
         .map(|cell| Outcome {
             controller: cell.controller.to_owned(),
             violating_share: cell.mean(|row| row.violating_share),

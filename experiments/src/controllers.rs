@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use tidegate_autoscalers::demand::Forecasters;
-use tidegate_autoscalers::{Catalog, NamedController, aws, combined, predictive, scryer};
+use tidegate_autoscalers::{Catalog, Kind, NamedController, aws, combined, predictive, scryer};
 use tidegate_forecast::SeasonalNaive;
 
 use crate::cli::Choice;
@@ -50,6 +50,14 @@ fn complete(forecasters: Forecasters) -> Catalog {
         .with(predictive::kind(forecasters.clone()))
         .with(predictive_control::kind(forecasters.clone()))
         .with(scryer::kind(rules, forecasters))
+}
+
+/// Whether controllers of this kind forecast, and so know what came before the run.
+pub fn forecasts(kind: &str) -> bool {
+    let has_forecaster = |it: &Kind| it.about.parameters.iter().any(|row| row.name == "forecaster");
+    let catalog = catalog();
+    // That of AWS has no name to choose.
+    kind == "aws_predictive" || catalog.list().iter().any(|it| it.about.kind == kind && has_forecaster(it))
 }
 
 /// The controllers that were asked for, in the order of the report: those of the user's file behind those of the

@@ -218,7 +218,7 @@ impl Sweep {
                     Recorded { controller: self.controllers[controller].name.clone(), recorder, demand }
                 })
                 .collect();
-            comparison::figures(&mut report, study, &scores::cells(rows), &recorded);
+            comparison::figures(&mut report, study, &scores::cells(rows), &references[index], &recorded);
         }
         report
     }

@@ -132,8 +132,6 @@ fn carry_out(job: &Job) -> anyhow::Result<()> {
     let Job { case, solvers, out, manifest } = job;
     let answers: Vec<Answer> = solvers.iter().map(|solver| solve::answer(*solver, &case.program)).collect();
     let (report, stages) = reporting::report(case, &answers);
-    println!("{}", report.terminal());
-    println!("Wall time: {}\n", reporting::timings(&answers));
     fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     outputs::write(out, "manifest.toml", manifest.text().as_bytes())?;
     outputs::write_report(out, &report)?;
@@ -144,6 +142,9 @@ fn carry_out(job: &Job) -> anyhow::Result<()> {
         None if csv.exists() => fs::remove_file(&csv).with_context(|| csv.display().to_string())?,
         None => {}
     }
+    // After the files: whoever reads the terminal through a pipe may close it.
+    println!("{}", report.terminal());
+    println!("Wall time: {}\n", reporting::timings(&answers));
     println!("Written to {}", out.display());
     Ok(())
 }

@@ -453,7 +453,7 @@ impl Sweep {
             .collect();
         let best: Vec<Cell<'_>> = results.iter().map(Outcome::best).collect();
         comparison::scores(report, study, &best, self.baseline, references);
-        comparison::cost_figure(report, study, &best);
+        comparison::cost_figure(report, study, &best, references);
 
         report.heading(3, "Tuned beside untuned");
         report.paragraph(
