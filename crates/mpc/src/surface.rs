@@ -112,8 +112,9 @@ impl PenaltySurface {
         }
     }
 
-    /// φ at one point, for tests and explanations.
-    pub fn at<M: ResponseModel>(&mut self, service: (&M, &Prices), load: f64, ready: Replicas) -> f64 {
+    /// φ at one point.
+    #[cfg(test)]
+    fn at<M: ResponseModel>(&mut self, service: (&M, &Prices), load: f64, ready: Replicas) -> f64 {
         let mut out = [0.0];
         self.add(service, load, 1.0, Band::new(ready, ready), &mut out);
         out[0]
