@@ -95,19 +95,28 @@ impl PenaltySurface {
         let at = load / self.load_step;
         let below = at as usize;
         let share = at - below as f64;
-        for (row, weight) in [(below, weight * (1.0 - share)), (below + 1, weight * share)] {
-            if weight == 0.0 {
-                continue;
+        let (of_below, of_above) = (weight * (1.0 - share), weight * share);
+        self.fill(service, below);
+        if of_above == 0.0 {
+            let below = self.row(below);
+            for (out, below) in out.iter_mut().zip(tail(below, band.low)) {
+                *out += of_below * below;
             }
-            let row = self.row(service, row);
-            let last = row[row.len() - 1];
-            let known = row.get(band.low as usize..).unwrap_or(&[]);
-            let n_known = known.len().min(out.len());
-            for (out, dollars) in out.iter_mut().zip(known) {
-                *out += weight * dollars;
+        } else {
+            self.fill(service, below + 1);
+            let (below, above) = (self.row(below), self.row(below + 1));
+            for ((out, below), above) in out.iter_mut().zip(tail(below, band.low)).zip(tail(above, band.low))
+            {
+                *out = *out + of_below * below + of_above * above;
             }
+        }
+        // Beyond the last count it goes on as there.
+        let n_known = tail(self.row(below), band.low).len();
+        if n_known < out.len() {
+            let last = |row: usize| self.row(row)[self.replicas_max as usize];
+            let above = if of_above == 0.0 { 0.0 } else { last(below + 1) };
             for out in &mut out[n_known..] {
-                *out += weight * last;
+                *out = *out + of_below * last(below) + of_above * above;
             }
         }
     }
@@ -120,32 +129,43 @@ impl PenaltySurface {
         out[0]
     }
 
-    fn row<M: ResponseModel>(&mut self, (model, prices): (&M, &Prices), row: usize) -> &[f64] {
+    /// A row that is filled.
+    fn row(&self, row: usize) -> &[f64] {
         let width = self.replicas_max as usize + 1;
+        &self.dollars[self.places[row] as usize * width..][..width]
+    }
+
+    fn fill<M: ResponseModel>(&mut self, (model, prices): (&M, &Prices), row: usize) {
         if self.places.len() <= row {
             self.places.resize(row + 1, MISSING);
         }
-        if self.places[row] == MISSING {
-            let place = self.dollars.len() / width;
-            self.places[row] = place as u32;
-            self.dollars.resize((place + 1) * width, 0.0);
-            let load = row as f64 * self.load_step;
-            let row = &mut self.dollars[place * width..];
-            let (mut first, mut least) = (f64::INFINITY, f64::INFINITY);
-            for ready in 0..row.len() {
-                let dollars = held(model, prices, load, ready as f64, self.hold_ticks).min(least);
-                first = if ready == 0 { dollars } else { first };
-                // Where nobody waits any more, one replica more changes nothing; nor does it where all are late.
-                if least - dollars <= FLAT * dollars && dollars <= 0.5 * first {
-                    row[ready..].fill(dollars);
-                    break;
-                }
-                row[ready] = dollars;
-                least = dollars;
-            }
+        if self.places[row] != MISSING {
+            return;
         }
-        &self.dollars[self.places[row] as usize * width..][..width]
+        let width = self.replicas_max as usize + 1;
+        let place = self.dollars.len() / width;
+        self.places[row] = place as u32;
+        self.dollars.resize((place + 1) * width, 0.0);
+        let load = row as f64 * self.load_step;
+        let row = &mut self.dollars[place * width..];
+        let (mut first, mut least) = (f64::INFINITY, f64::INFINITY);
+        for ready in 0..row.len() {
+            let dollars = held(model, prices, load, ready as f64, self.hold_ticks).min(least);
+            first = if ready == 0 { dollars } else { first };
+            // Where nobody waits any more, one replica more changes nothing; nor does it where all are late.
+            if least - dollars <= FLAT * dollars && dollars <= 0.5 * first {
+                row[ready..].fill(dollars);
+                break;
+            }
+            row[ready] = dollars;
+            least = dollars;
+        }
     }
+}
+
+/// A row from this count on; nothing beyond its end.
+fn tail(row: &[f64], from: Replicas) -> &[f64] {
+    row.get(from as usize..).unwrap_or(&[])
 }
 
 /// φ by its definition.

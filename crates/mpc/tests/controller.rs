@@ -5,63 +5,34 @@ use std::num::NonZeroU32;
 use tidegate_core::demand::Demand;
 use tidegate_core::forecast::Paths;
 use tidegate_core::identification::{Identification, Latencies};
-use tidegate_core::response::{BacklogWait, Service};
 use tidegate_core::scenario::EXAMPLE;
 use tidegate_core::{
     Basis, Calendar, Controller, ControllerStream, Decision, Forecaster, Observation, OperatorFacts,
-    PoolStatus, Quantiles, Replicas, ResponseModel, ResponseTime, Scenario, Scrape, Seed, ServiceLevel, Tick,
+    PoolStatus, Quantiles, Replicas, Scenario, Scrape, Seed, Tick,
 };
 use tidegate_mpc::ModelPredictive;
 use tidegate_mpc::controller::Settings;
 
-/// A replica serves four requests a second, and nobody waits before the fleet is full.
-const REPLICA: f64 = 4.0;
+#[path = "services/fluid.rs"]
+mod services;
 
+use services::{Fluid, REPLICA};
+
+/// What is known of it is all there is to know, or nothing.
 #[derive(Clone)]
-struct Fluid {
-    level: ServiceLevel,
-    tick_seconds: f64,
-    is_known: bool,
-}
+struct Known(Fluid, bool);
 
-impl ResponseModel for Fluid {
-    type State = f64;
-    fn tick_seconds(&self) -> f64 {
-        self.tick_seconds
-    }
-    fn level(&self) -> &ServiceLevel {
-        &self.level
-    }
-    fn rest(&self, _: f64, _: f64) -> f64 {
-        0.0
-    }
-    fn respond(&self, backlog: &f64, load: f64, ready: f64) -> (ResponseTime, f64) {
-        let capacity = (REPLICA * ready).max(1e-6);
-        let after = (backlog + (load - capacity) * self.tick_seconds).max(0.0);
-        let behind =
-            BacklogWait { share: 1.0, first_seconds: backlog / capacity, last_seconds: after / capacity };
-        let time = ResponseTime {
-            overhead_seconds: 0.0,
-            service: Service::new(0.01, 1e-6),
-            delay_probability: 0.0,
-            decay_per_second: 1.0,
-            backlog: if after > 0.0 || *backlog > 0.0 { behind } else { BacklogWait::default() },
-        };
-        (time, after)
-    }
-}
-
-impl Identification for Fluid {
-    type Model = Self;
+impl Identification for Known {
+    type Model = Fluid;
     fn observe(&mut self, _: &Observation<'_>) {}
-    fn model(&self) -> &Self {
-        self
+    fn model(&self) -> &Fluid {
+        &self.0
     }
     fn revision(&self) -> u64 {
         0
     }
     fn is_known(&self) -> bool {
-        self.is_known
+        self.1
     }
     fn replica_requests_per_second(&self) -> f64 {
         REPLICA
@@ -100,7 +71,7 @@ impl Forecaster for Told {
 
 struct Desk {
     facts: OperatorFacts,
-    controller: ModelPredictive<Fluid>,
+    controller: ModelPredictive<Known>,
     load: Vec<f64>,
     /// Attempts a second that come again.
     retries: f64,
@@ -116,11 +87,11 @@ impl Desk {
         facts.prices.level.bound_seconds = 0.05;
         let mut settings = Settings::new(&facts);
         change(&mut settings);
-        let service = Fluid { level: facts.prices.level, tick_seconds: settings.stage_seconds, is_known };
+        let fluid = Fluid { level: facts.prices.level, tick_seconds: settings.stage_seconds };
         let ahead_seconds = settings.n_stages as f64 * settings.stage_seconds;
         let told = Box::new(Told(load.to_vec(), 0));
         let demand = Demand::new(told, Vec::new(), facts.calendar, 15.0, 300.0, ahead_seconds);
-        let mut controller = ModelPredictive::new(&facts, settings, service, demand);
+        let mut controller = ModelPredictive::new(&facts, settings, Known(fluid, is_known), demand);
         controller.reset(Seed::training(0).controller(0));
         let initial = facts.pools[0].replicas_initial;
         let pool =
