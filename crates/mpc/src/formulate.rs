@@ -75,12 +75,65 @@ pub fn stage_costs<M: ResponseModel>(
         }
         // Each row of the surface falls exactly; sums of their multiples may rise in the last digit. To look for it takes a
         // fraction of what it takes to mend it.
-        if row.windows(2).fold(false, |rises, pair| rises | (pair[1] > pair[0])) {
+        let n_rises: usize = row.windows(2).map(|pair| usize::from(pair[1] > pair[0])).sum();
+        if n_rises > 0 {
             let mut least = f64::INFINITY;
             for dollars in row {
                 least = dollars.min(least);
                 *dollars = least;
             }
+        }
+    });
+}
+
+/// [`stage_costs`] where what is seen is answered before a fleet that is too small has done its worst: levels up to the
+/// median are held, and one above it costs what it does until it is answered ([`PenaltySurface::passing`]), but no less than
+/// the median does and no more than if it were held.
+///
+/// # Panics
+/// If there are fewer loads than bands.
+pub fn stage_costs_with_recourse<M: ResponseModel>(
+    [held, passing]: [&mut PenaltySurface; 2],
+    service: (&M, &Prices),
+    loads: &[StageLoad],
+    stage_seconds: f64,
+    others: Replicas,
+    bands: &[Band],
+    table: &mut Table,
+) {
+    const MEDIAN: usize = N_LEVELS / 2;
+    assert!(loads.len() >= bands.len(), "every stage needs its load");
+    let [mut median, mut worst, mut answered] = [const { Vec::new() }; 3];
+    table.refill_rows(bands, |stage, row| {
+        let Band { low, high } = bands[stage];
+        let all = Band::new(low + others, high + others);
+        let StageLoad { requests_per_second: loads, weights } = loads[stage];
+        let n_counts = row.len();
+        let over = |surface: &mut PenaltySurface, load: f64, out: &mut Vec<f64>| {
+            out.clear();
+            out.resize(n_counts, 0.0);
+            surface.add(service, load, stage_seconds, all, out);
+        };
+        over(held, loads[MEDIAN], &mut median);
+        for level in 0..N_LEVELS {
+            if weights[level] == 0.0 {
+                continue;
+            }
+            over(held, loads[level], &mut worst);
+            over(passing, loads[level], &mut answered);
+            for (index, dollars) in row.iter_mut().enumerate() {
+                let cost = if level > MEDIAN {
+                    worst[index].min(answered[index]).max(median[index])
+                } else {
+                    worst[index]
+                };
+                *dollars += weights[level] * cost;
+            }
+        }
+        let mut least = f64::INFINITY;
+        for dollars in row {
+            least = dollars.min(least);
+            *dollars = least;
         }
     });
 }

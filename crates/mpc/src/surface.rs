@@ -20,6 +20,17 @@
 //! The prices have to be those of one tick of the model: a form that charges once an accounting tick is for the caller
 //! to scale ([`prices_of`](crate::formulate::prices_of)).
 //!
+//! **Passing.** Where an order that is given when a load is seen serves before that time is over, a load above what was
+//! expected is no reason to hold a fleet beforehand: it is answered. [`PenaltySurface::passing`] tabulates what such a load
+//! does until then:
+//!
+//! ```text
+//! ψ(λ, n) = 1/R Σ_j s_j penalty(E[statistics | state_j, λ, n]) [ℓ_j > bound],   ℓ_j = R − (j + s_j/2) Δ
+//! ```
+//!
+//! R seconds pass until the order serves, `s_j` is the share of tick j that falls into them, and who comes in it waits for
+//! no longer than is left, on average `ℓ_j`.
+//!
 //! **Who gives up.** How patient users are is not known to a model, but what one who gives up costs is known to the
 //! operator. Whoever would wait for two and a half bounds is taken to give up: a plan that is not told would let go all
 //! whom it cannot serve in time, where a violated window costs no more however many are late.
@@ -28,7 +39,7 @@
 //! computed when it is first asked for, with one law of the response time for each count and held tick. In n the values
 //! are made non-increasing (each at most that of one replica less): a linear model may say otherwise outside its data.
 
-use tidegate_core::{Prices, Replicas, ResponseModel};
+use tidegate_core::{Prices, Replicas, ResponseModel, ResponseTime, ServiceLevel, ServiceStatistics};
 
 use crate::Band;
 
@@ -47,6 +58,8 @@ pub struct PenaltySurface {
     load_step: f64,
     replicas_max: Replicas,
     hold_ticks: u32,
+    /// R, where everybody is served then.
+    passes_after: Option<f64>,
     /// For each multiple of the step, the place of its row; [`MISSING`] where it is not filled.
     places: Vec<u32>,
     /// Dollars a second, row after row in the order in which they were asked for, each over 0 … `replicas_max`.
@@ -62,7 +75,20 @@ impl PenaltySurface {
     pub fn new(load_step: f64, replicas_max: Replicas, hold_ticks: u32) -> Self {
         assert!(load_step > 0.0 && load_step.is_finite(), "rows every {load_step} requests a second");
         assert!(hold_ticks > 0, "a fleet is held for one tick at least");
-        Self { load_step, replicas_max, hold_ticks, places: Vec::new(), dollars: Vec::new() }
+        let (places, dollars) = (Vec::new(), Vec::new());
+        Self { load_step, replicas_max, hold_ticks, passes_after: None, places, dollars }
+    }
+
+    /// The same for a load that is answered after R = `reaction_seconds`: ψ instead of φ.
+    ///
+    /// # Panics
+    /// If step or seconds are not positive numbers.
+    pub fn passing(load_step: f64, replicas_max: Replicas, reaction_seconds: f64) -> Self {
+        assert!(
+            reaction_seconds > 0.0 && reaction_seconds.is_finite(),
+            "answered after {reaction_seconds} s"
+        );
+        Self { passes_after: Some(reaction_seconds), ..Self::new(load_step, replicas_max, 1) }
     }
 
     /// J such that J ticks of a model are at least twice the bound.
@@ -150,7 +176,11 @@ impl PenaltySurface {
         let row = &mut self.dollars[place * width..];
         let (mut first, mut least) = (f64::INFINITY, f64::INFINITY);
         for ready in 0..row.len() {
-            let dollars = held(model, prices, load, ready as f64, self.hold_ticks).min(least);
+            let dollars = match self.passes_after {
+                Some(seconds) => passing(model, prices, load, ready as f64, seconds),
+                None => held(model, prices, load, ready as f64, self.hold_ticks),
+            };
+            let dollars = dollars.min(least);
             first = if ready == 0 { dollars } else { first };
             // Where nobody waits any more, one replica more changes nothing; nor does it where all are late.
             if least - dollars <= FLAT * dollars && dollars <= 0.5 * first {
@@ -176,14 +206,12 @@ fn held<M: ResponseModel>(model: &M, prices: &Prices, load: f64, ready: f64, hol
     let (mut dollars, mut mean_before) = (0.0, f64::NAN);
     for tick in 0..hold_ticks {
         let (time, after) = model.respond(&state, load, ready);
-        let mut statistics = time.statistics(users, level);
-        statistics.users_gave_up = users * time.survival(PATIENCE_BOUNDS * level.bound_seconds);
-        statistics.users_above = (statistics.users_above - statistics.users_gave_up).max(0.0);
-        let now = prices.penalty(&statistics);
+        let give_up = time.survival(PATIENCE_BOUNDS * level.bound_seconds);
+        let now = prices.penalty(&statistics(&time, users, level, give_up));
         dollars += now;
         let mean_seconds = time.mean_seconds();
         let is_steady = (mean_seconds - mean_before).abs() <= FLAT * mean_seconds;
-        let is_lost = statistics.users_gave_up >= users * (1.0 - FLAT);
+        let is_lost = give_up >= 1.0 - FLAT;
         if is_steady || is_lost {
             // As it is it goes on: a fleet that keeps up, or one behind a backlog that only grows.
             dollars += f64::from(hold_ticks - tick - 1) * now;
@@ -194,10 +222,38 @@ fn held<M: ResponseModel>(model: &M, prices: &Prices, load: f64, ready: f64, hol
     dollars / (f64::from(hold_ticks) * model.tick_seconds())
 }
 
+/// ψ by its definition.
+fn passing<M: ResponseModel>(model: &M, prices: &Prices, load: f64, ready: f64, seconds: f64) -> f64 {
+    let level = model.level();
+    let tick_seconds = model.tick_seconds();
+    let patience_seconds = PATIENCE_BOUNDS * level.bound_seconds;
+    let mut state = model.rest(load, ready);
+    let (mut dollars, mut left_seconds) = (0.0, seconds);
+    loop {
+        let share = (left_seconds / tick_seconds).min(1.0);
+        let longest_seconds = left_seconds - 0.5 * share * tick_seconds;
+        if longest_seconds <= level.bound_seconds {
+            return dollars / seconds;
+        }
+        let (time, after) = model.respond(&state, load, ready);
+        let give_up = if longest_seconds > patience_seconds { time.survival(patience_seconds) } else { 0.0 };
+        dollars += share * prices.penalty(&statistics(&time, load * tick_seconds, level, give_up));
+        (state, left_seconds) = (after, left_seconds - share * tick_seconds);
+    }
+}
+
+/// The statistics of so many users of whom a share gives up.
+fn statistics(time: &ResponseTime, users: f64, level: &ServiceLevel, give_up: f64) -> ServiceStatistics {
+    let mut statistics = time.statistics(users, level);
+    statistics.users_gave_up = users * give_up;
+    statistics.users_above = (statistics.users_above - statistics.users_gave_up).max(0.0);
+    statistics
+}
+
 #[cfg(test)]
 mod tests {
+    use tidegate_core::Penalty;
     use tidegate_core::response::{BacklogWait, Service};
-    use tidegate_core::{Penalty, ResponseTime, ServiceLevel};
 
     use super::*;
 
@@ -255,6 +311,21 @@ mod tests {
         assert_eq!(held, 4);
         // The wait reaches 20 s after 30 s.
         assert!((at(held) - 10.0 * 10.0 / 40.0).abs() < 0.01, "{}", at(held));
+    }
+
+    /// Nobody serves, and after 25 s everybody is served: who comes in the first ten seconds waits for 20 s on average, in
+    /// the next for 10, in the last five for 2.5. With a bound of 15 s the first ten seconds' hundred users are late, and of
+    /// those nobody gives up, for 2.5 bounds are more than is left. Held, everybody gives up.
+    #[test]
+    fn a_load_that_is_answered_costs_what_it_does_until_then() {
+        let prices = prices(15.0);
+        let fluid = Fluid(prices.level);
+        let service = (&fluid, &prices);
+        assert!((PenaltySurface::passing(1.0, 20, 25.0).at(service, 10.0, 0) - 100.0 / 25.0).abs() < 1e-2);
+        assert!((PenaltySurface::new(1.0, 20, 3).at(service, 10.0, 0) - 10.0).abs() < 1e-2);
+        // Who keeps up needs no answer, and an answer within the bound is none too late.
+        assert_eq!(PenaltySurface::passing(1.0, 20, 25.0).at(service, 10.0, 11), 0.0);
+        assert_eq!(PenaltySurface::passing(1.0, 20, 15.0).at(service, 10.0, 0), 0.0);
     }
 
     #[test]
