@@ -109,7 +109,11 @@ where
             row.copy_from_slice(env.reset(episode_seed(seed, copy, episodes[copy])).as_ref());
             for &action in actions[copy].as_ref() {
                 let step = env.step(action);
-                assert!(step.end.is_none(), "copy {copy} ends episode {} under these actions", episodes[copy]);
+                assert!(
+                    step.end.is_none(),
+                    "copy {copy} ends episode {} under these actions",
+                    episodes[copy]
+                );
                 row.copy_from_slice(step.observation.as_ref());
             }
         }
@@ -150,6 +154,11 @@ where
                 self.observations[row].copy_from_slice(step.observation.as_ref());
             }
         }
+        self.last()
+    }
+
+    /// What the last step gave, once more; before the first one, zeros.
+    pub fn last(&self) -> Batch<'_, E::Info> {
         Batch {
             width: self.width,
             observations: &self.observations,

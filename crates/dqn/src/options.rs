@@ -15,10 +15,9 @@ pub struct Options {
     pub hidden: Vec<usize>,
     /// Transitions in one gradient step; at least 1.
     pub batch: usize,
-    /// Transitions that the replay holds before the oldest is overwritten (Mnih 2015, "experience replay"); at least
-    /// [`Options::batch`].
+    /// Transitions that the replay holds before the oldest is overwritten (Mnih 2015, "experience replay"); at least 1.
     pub capacity: usize,
-    /// Up to this step actions are random and nothing is learnt. Nothing is ever learnt before the replay holds a batch.
+    /// Up to this step actions are random and nothing is learnt.
     pub learning_starts: u64,
     /// After so many steps a burst of gradient steps follows; at least 1.
     pub train_every: u64,
@@ -224,6 +223,7 @@ impl Options {
         let counts = [
             ("steps", self.steps),
             ("batch", self.batch as u64),
+            ("capacity", self.capacity as u64),
             ("train_every", self.train_every),
             ("gradient_steps", u64::from(self.gradient_steps)),
             ("n_steps", self.n_steps as u64),
@@ -231,7 +231,6 @@ impl Options {
         for (field, value) in counts {
             require(value >= 1, field, AT_LEAST_1, value)?;
         }
-        require(self.capacity >= self.batch, "capacity", "at least `batch`", self.capacity)?;
         require(!self.hidden.contains(&0), "hidden", "widths of at least 1", format!("{:?}", self.hidden))?;
         let has_streams = !self.dueling || !self.hidden.is_empty();
         require(has_streams, "hidden", "at least one width where `dueling` is on", "empty")?;
@@ -285,7 +284,12 @@ impl Options {
             Head::Categorical { atoms, least, most } => {
                 require(atoms >= 2, "head.atoms", "at least 2", atoms)?;
                 require(least.is_finite(), "head.least", "finite", least)?;
-                require(most.is_finite() && most > least, "head.most", "finite and above `head.least`", most)?;
+                require(
+                    most.is_finite() && most > least,
+                    "head.most",
+                    "finite and above `head.least`",
+                    most,
+                )?;
             }
             Head::Quantile { quantiles, kappa } => {
                 require(quantiles >= 1, "head.quantiles", AT_LEAST_1, quantiles)?;
@@ -302,8 +306,7 @@ impl Options {
 
     /// Gradient steps of the whole run with one copy of the environment: what a schedule of the learning rate can go by.
     pub fn gradient_steps_total(&self) -> u64 {
-        let first = self.learning_starts.max(self.batch as u64);
-        let bursts = (self.steps / self.train_every).saturating_sub(first / self.train_every);
+        let bursts = (self.steps / self.train_every).saturating_sub(self.learning_starts / self.train_every);
         bursts * u64::from(self.gradient_steps)
     }
 

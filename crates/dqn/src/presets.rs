@@ -2,9 +2,7 @@
 
 use tidegate_net::{AdamOptions, Pointwise, Schedule};
 
-use crate::options::{
-    Exploration, Head, Noisy, Options, Prioritized, Scaling, TargetUpdate,
-};
+use crate::options::{Exploration, Head, Noisy, Options, Prioritized, Scaling, TargetUpdate};
 
 impl Options {
     /// Deep Q-learning (Mnih et al., "Human-level control through deep reinforcement learning", Nature 518, 2015), as

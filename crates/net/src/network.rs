@@ -58,6 +58,11 @@ impl Network {
         &mut self.parameters
     }
 
+    /// Both at once: what changes parameters layer by layer needs the shape as well.
+    pub fn parts_mut(&mut self) -> (&Shape, &mut [f32]) {
+        (&self.shape, &mut self.parameters)
+    }
+
     /// The outputs for a batch of inputs, row after row. A row by itself may differ in the last bits from the same row
     /// in a batch.
     ///
@@ -242,10 +247,8 @@ mod tests {
             for batch in [1, 3, 64, 2] {
                 let inputs = inputs(batch * n_inputs, batch as u64);
                 let outputs = network.forward(&inputs, &mut pass).to_vec();
-                let truth: Vec<f64> = inputs
-                    .chunks(n_inputs)
-                    .flat_map(|row| slow(network.shape(), &parameters, row))
-                    .collect();
+                let truth: Vec<f64> =
+                    inputs.chunks(n_inputs).flat_map(|row| slow(network.shape(), &parameters, row)).collect();
                 assert_eq!(outputs.len(), truth.len());
                 for (output, truth) in outputs.iter().zip(truth) {
                     assert!(
@@ -281,8 +284,7 @@ mod tests {
                             .sum()
                     });
                 let at = |parameters: &[f64]| -> f64 {
-                    let rows =
-                        inputs.chunks(n_inputs).flat_map(|row| slow(network.shape(), parameters, row));
+                    let rows = inputs.chunks(n_inputs).flat_map(|row| slow(network.shape(), parameters, row));
                     rows.enumerate().map(|(place, output)| loss(output, place)).sum()
                 };
                 let mut parameters = doubles(network.parameters());

@@ -343,8 +343,7 @@ mod tests {
     #[test]
     fn streams_come_back() {
         let shape = Shape::with_streams(&[2, 5, 3], &[4, 2], Activation::Relu).expect("a shape");
-        let network =
-            Network::new(shape, Initial::TorchLinear, &mut Seed::training(1).rng(Stream::Learner));
+        let network = Network::new(shape, Initial::TorchLinear, &mut Seed::training(1).rng(Stream::Learner));
         assert_eq!(Network::from_bytes(&network.to_bytes()), Ok(network));
     }
 

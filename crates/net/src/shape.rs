@@ -111,11 +111,7 @@ impl Shape {
     ///
     /// # Errors
     /// Without a hidden layer or a stream, with a width of 0, or more than [`PARAMETERS_MAX`] parameters.
-    pub fn with_streams(
-        widths: &[usize],
-        streams: &[usize],
-        hidden: Activation,
-    ) -> Result<Self, ShapeError> {
+    pub fn with_streams(widths: &[usize], streams: &[usize], hidden: Activation) -> Result<Self, ShapeError> {
         if widths.len() < 2 || streams.is_empty() {
             return Err(ShapeError::NoHidden(widths.len()));
         }
@@ -132,7 +128,8 @@ impl Shape {
             return Err(ShapeError::Empty(index));
         }
         // With one more for each that a stream has of its own, this is never too small.
-        let of_layer = |pair: &[usize]| pair[0].checked_add(1)?.checked_mul(pair[1])?.checked_mul(self.streams.len());
+        let of_layer =
+            |pair: &[usize]| pair[0].checked_add(1)?.checked_mul(pair[1])?.checked_mul(self.streams.len());
         let n_most = self.widths.windows(2).try_fold(0_usize, |sum, pair| sum.checked_add(of_layer(pair)?));
         if n_most.is_none_or(|n| n > PARAMETERS_MAX) {
             return Err(ShapeError::TooLarge(self.widths));
@@ -176,8 +173,8 @@ impl Shape {
         (0..self.n_layers()).map(|index| self.layer(index))
     }
 
-    /// Layers that all streams share: in a plain stack, all but the last hidden one and the last.
-    fn n_shared(&self) -> usize {
+    /// How many layers all streams share: in a plain stack, all but the last hidden one and the last.
+    pub fn n_shared(&self) -> usize {
         self.widths.len().saturating_sub(3)
     }
 
@@ -287,8 +284,10 @@ mod tests {
         };
         expect!["4-5-2(3)-2+1 relu, 73 parameters: [(None, 4, 5, 0), (Some(0), 5, 3, 25), (Some(1), 3, 2, 43), (Some(0), 5, 3, 51), (Some(3), 3, 1, 69)]"].assert_eq(&show(&[4, 5, 3]));
         expect!["4-2(3)-2+1 relu, 42 parameters: [(None, 4, 3, 0), (Some(0), 3, 2, 15), (None, 4, 3, 23), (Some(2), 3, 1, 38)]"].assert_eq(&show(&[4, 3]));
-        let said = Shape::with_streams(&[4], &[2, 1], Activation::Relu).expect_err("no hidden layer").to_string();
-        expect!["`widths` must name a hidden layer where there are streams, but has 1 entries"].assert_eq(&said);
+        let said =
+            Shape::with_streams(&[4], &[2, 1], Activation::Relu).expect_err("no hidden layer").to_string();
+        expect!["`widths` must name a hidden layer where there are streams, but has 1 entries"]
+            .assert_eq(&said);
     }
 
     #[test]

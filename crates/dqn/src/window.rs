@@ -1,0 +1,89 @@
+//! The last n steps of one copy of an environment, which become transitions of n steps.
+//!
+//! R = Σ γᵏ rₖ over the steps k = 0 … n − 1 of the window; the value of the state behind them counts γⁿ (Hessel et al.,
+//! "Rainbow", AAAI 2018, eq. 1). Where an episode ends, every step that is still in the window becomes a transition of the
+//! steps that there were: a terminated one counts nothing behind them, a truncated one the value of the final observation.
+
+use tidegate_core::StepEnd;
+
+use crate::replay::{Replay, Transition};
+
+/// Steps whose transitions are not complete yet, in a ring.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    pub(crate) n: usize,
+    discount: f64,
+    pub(crate) first: usize,
+    pub(crate) len: usize,
+    pub(crate) states: Vec<f32>,
+    pub(crate) allowed: Vec<bool>,
+    pub(crate) actions: Vec<usize>,
+    pub(crate) rewards: Vec<f64>,
+}
+
+/// What a step led to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome<'a> {
+    pub(crate) reward: f64,
+    pub(crate) end: Option<StepEnd>,
+    pub(crate) next_state: &'a [f32],
+    pub(crate) next_allowed: &'a [bool],
+}
+
+impl Window {
+    pub(crate) fn new(n: usize, discount: f64, width: usize, n_actions: usize) -> Self {
+        Self {
+            n,
+            discount,
+            first: 0,
+            len: 0,
+            states: vec![0.0; n * width],
+            allowed: vec![true; n * n_actions],
+            actions: vec![0; n],
+            rewards: vec![0.0; n],
+        }
+    }
+
+    /// One more step; the transitions that it completes go to the replay.
+    pub(crate) fn push(
+        &mut self,
+        state: &[f32],
+        allowed: &[bool],
+        action: usize,
+        outcome: Outcome,
+        replay: &mut Replay,
+    ) {
+        let at = (self.first + self.len) % self.n;
+        self.states[at * state.len()..][..state.len()].copy_from_slice(state);
+        self.allowed[at * allowed.len()..][..allowed.len()].copy_from_slice(allowed);
+        self.actions[at] = action;
+        self.rewards[at] = outcome.reward;
+        self.len += 1;
+        while self.len == self.n || (self.len > 0 && outcome.end.is_some()) {
+            self.complete_oldest(outcome, state.len(), allowed.len(), replay);
+        }
+    }
+
+    fn complete_oldest(&mut self, outcome: Outcome, width: usize, n_actions: usize, replay: &mut Replay) {
+        let (mut reward, mut discount) = (0.0, 1.0);
+        for step in 0..self.len {
+            reward += discount * self.rewards[(self.first + step) % self.n];
+            discount *= self.discount;
+        }
+        if outcome.end == Some(StepEnd::Terminated) {
+            discount = 0.0;
+        }
+        let at = self.first;
+        replay.push(Transition {
+            state: &self.states[at * width..][..width],
+            allowed: &self.allowed[at * n_actions..][..n_actions],
+            action: self.actions[at],
+            reward: reward as f32,
+            discount: discount as f32,
+            next_state: outcome.next_state,
+            next_allowed: outcome.next_allowed,
+        });
+        self.first = (self.first + 1) % self.n;
+        self.len -= 1;
+    }
+}
