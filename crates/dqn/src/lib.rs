@@ -30,6 +30,7 @@
 mod agent;
 mod categorical;
 mod chance;
+pub mod checkpoint;
 mod choice;
 mod head;
 pub mod learning;
@@ -43,6 +44,7 @@ mod sum_tree;
 mod window;
 
 pub use agent::Update;
+pub use checkpoint::CheckpointError;
 pub use learning::{Learning, LearningError, Progress};
 pub use options::{
     Exploration, Head, Munchausen, Noisy, OptionError, Options, Prioritized, Scaling, TargetUpdate,

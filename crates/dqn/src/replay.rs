@@ -2,6 +2,9 @@
 
 use rand::{Rng, RngExt};
 
+use tidegate_net::{Reader, RecordError, Writer};
+
+use crate::checkpoint::index;
 use crate::options::Prioritized;
 use crate::sum_tree::SumTree;
 
@@ -176,6 +179,50 @@ impl Replay {
             *greatest = greatest.max(priority);
             tree.set(index, priority.powf(options.alpha));
         }
+    }
+}
+
+impl Replay {
+    /// What it holds, without room that is still empty.
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        let (n, words) = (self.len, self.n_actions.div_ceil(64));
+        writer.u64(n as u64);
+        writer.u64(self.next as u64);
+        writer.floats(&self.states[..n * self.width]);
+        writer.floats(&self.next_states[..n * self.width]);
+        writer.floats(&self.rewards[..n]);
+        writer.floats(&self.discounts[..n]);
+        self.actions[..n].iter().for_each(|action| writer.u64(u64::from(*action)));
+        self.allowed[..n * words].iter().for_each(|word| writer.u64(*word));
+        self.next_allowed[..n * words].iter().for_each(|word| writer.u64(*word));
+        if let Some(Priorities { tree, greatest, .. }) = &self.priorities {
+            writer.f64(*greatest);
+            (0..n).for_each(|index| writer.f64(tree.get(index)));
+        }
+    }
+
+    /// What [`Replay::write`] wrote of one of the same capacity and width.
+    pub(crate) fn read(&mut self, reader: &mut Reader) -> Result<(), RecordError> {
+        self.len = index(reader, self.capacity + 1)?;
+        self.next = index(reader, self.capacity)?;
+        let (n, width, words) = (self.len, self.width, self.n_actions.div_ceil(64));
+        self.states[..n * width].copy_from_slice(&reader.floats(n * width)?);
+        self.next_states[..n * width].copy_from_slice(&reader.floats(n * width)?);
+        self.rewards[..n].copy_from_slice(&reader.floats(n)?);
+        self.discounts[..n].copy_from_slice(&reader.floats(n)?);
+        for action in &mut self.actions[..n] {
+            *action = index(reader, self.n_actions)? as u32;
+        }
+        for word in self.allowed[..n * words].iter_mut().chain(&mut self.next_allowed[..n * words]) {
+            *word = reader.u64()?;
+        }
+        if let Some(Priorities { tree, greatest, .. }) = &mut self.priorities {
+            *greatest = reader.f64()?;
+            for index in 0..n {
+                tree.set(index, reader.f64()?);
+            }
+        }
+        Ok(())
     }
 }
 

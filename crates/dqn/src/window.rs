@@ -5,7 +5,9 @@
 //! steps that there were: a terminated one counts nothing behind them, a truncated one the value of the final observation.
 
 use tidegate_core::StepEnd;
+use tidegate_net::{Reader, RecordError, Writer};
 
+use crate::checkpoint::index;
 use crate::replay::{Replay, Transition};
 
 /// Steps whose transitions are not complete yet, in a ring.
@@ -85,5 +87,34 @@ impl Window {
         });
         self.first = (self.first + 1) % self.n;
         self.len -= 1;
+    }
+
+    /// The whole ring.
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        writer.u64(self.len as u64);
+        writer.u64(self.first as u64);
+        writer.floats(&self.states);
+        self.allowed.iter().for_each(|allowed| writer.u64(u64::from(*allowed)));
+        self.actions.iter().for_each(|action| writer.u64(*action as u64));
+        self.rewards.iter().for_each(|reward| writer.f64(*reward));
+    }
+
+    /// What [`Window::write`] wrote of one of the same length and width.
+    pub(crate) fn read(&mut self, reader: &mut Reader) -> Result<(), RecordError> {
+        self.len = index(reader, self.n)?;
+        self.first = index(reader, self.n)?;
+        let states = reader.floats(self.states.len())?;
+        self.states.copy_from_slice(&states);
+        let n_actions = self.allowed.len() / self.n;
+        for allowed in &mut self.allowed {
+            *allowed = reader.u64()? == 1;
+        }
+        for action in &mut self.actions {
+            *action = index(reader, n_actions)?;
+        }
+        for reward in &mut self.rewards {
+            *reward = reader.f64()?;
+        }
+        Ok(())
     }
 }
