@@ -66,7 +66,9 @@ where
         let Update { n, loss, mean_q, gradient_norm } = told.update.unwrap_or_default();
         writer.u64(u64::from(n));
         [loss, mean_q, gradient_norm].iter().for_each(|number| writer.f64(*number));
-        for episode in told.ended.iter().map(|ended| ended.unwrap_or(NONE)).chain(self.running.iter().copied()) {
+        for episode in
+            told.ended.iter().map(|ended| ended.unwrap_or(NONE)).chain(self.running.iter().copied())
+        {
             writer.f64(episode.total);
             writer.u64(episode.length);
         }

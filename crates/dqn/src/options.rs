@@ -75,8 +75,7 @@ impl Exploration {
     /// ε after so many of all steps.
     pub fn at(self, step: u64, steps: u64) -> f64 {
         let of = self.fraction * steps as f64;
-        let share = if step as f64 >= of { 1.0 } else { step as f64 / of };
-        self.from + (self.to - self.from) * share
+        if step as f64 >= of { self.to } else { self.from + (self.to - self.from) * step as f64 / of }
     }
 }
 
@@ -370,4 +369,119 @@ fn require(
     value: impl ToString,
 ) -> Result<(), OptionError> {
     if is_right { Ok(()) } else { Err(OptionError { field, allowed, value: value.to_string() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(change: fn(&mut Options), expected: &Expect) {
+        let mut options = Options::rainbow(1_000, 0.0, 1.0);
+        options.munchausen = Some(Munchausen::default());
+        assert_eq!(options.check(), Ok(()));
+        change(&mut options);
+        expected.assert_eq(&options.check().expect_err("it cannot be meant").to_string());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named_with_what_is_allowed() {
+        check(|it| it.steps = 0, &expect!["`steps` must be at least 1, but is 0"]);
+        check(|it| it.batch = 0, &expect!["`batch` must be at least 1, but is 0"]);
+        check(|it| it.capacity = 0, &expect!["`capacity` must be at least 1, but is 0"]);
+        check(|it| it.train_every = 0, &expect!["`train_every` must be at least 1, but is 0"]);
+        check(|it| it.gradient_steps = 0, &expect!["`gradient_steps` must be at least 1, but is 0"]);
+        check(|it| it.n_steps = 0, &expect!["`n_steps` must be at least 1, but is 0"]);
+        check(|it| it.hidden = vec![4, 0], &expect!["`hidden` must be widths of at least 1, but is [4, 0]"]);
+        check(
+            |it| it.hidden = vec![],
+            &expect!["`hidden` must be at least one width where `dueling` is on, but is empty"],
+        );
+        check(|it| it.discount = 1.5, &expect!["`discount` must be between 0 and 1, but is 1.5"]);
+        check(|it| it.discount = f64::NAN, &expect!["`discount` must be between 0 and 1, but is NaN"]);
+        check(
+            |it| it.exploration.to = -0.1,
+            &expect!["`exploration.to` must be between 0 and 1, but is -0.1"],
+        );
+        check(
+            |it| it.learning_rate = Schedule::Constant(0.0),
+            &expect!["`learning_rate` must be positive at its start, but is 0"],
+        );
+        check(
+            |it| it.learning_rate = Schedule::Linear { from: 1e-3, to: -1.0, steps: 9 },
+            &expect!["`learning_rate` must be at least 0 at its end, but is -1"],
+        );
+        check(|it| it.adam.beta_2 = 1.0, &expect!["`adam.beta_2` must be at least 0 and below 1, but is 1"]);
+        check(|it| it.adam.epsilon = 0.0, &expect!["`adam.epsilon` must be positive, but is 0"]);
+        check(|it| it.gradient_norm_max = 0.0, &expect!["`gradient_norm_max` must be positive, but is 0"]);
+        check(
+            |it| it.loss = Pointwise::Huber { threshold: 0.0 },
+            &expect!["`loss.threshold` must be positive, but is 0"],
+        );
+        check(
+            |it| it.target = TargetUpdate::Hard { every: 0 },
+            &expect!["`target.every` must be at least 1, but is 0"],
+        );
+        check(
+            |it| it.target = TargetUpdate::Soft { share: 0.0 },
+            &expect!["`target.share` must be above 0 and at most 1, but is 0"],
+        );
+        check(
+            |it| it.prioritized = Some(Prioritized { alpha: 2.0, ..Prioritized::default() }),
+            &expect!["`prioritized.alpha` must be between 0 and 1, but is 2"],
+        );
+        check(
+            |it| it.prioritized = Some(Prioritized { epsilon: 0.0, ..Prioritized::default() }),
+            &expect!["`prioritized.epsilon` must be positive, but is 0"],
+        );
+        check(
+            |it| it.noisy = Some(Noisy { sigma: -1.0 }),
+            &expect!["`noisy.sigma` must be at least 0, but is -1"],
+        );
+        check(
+            |it| it.head = Head::Categorical { atoms: 1, least: 0.0, most: 1.0 },
+            &expect!["`head.atoms` must be at least 2, but is 1"],
+        );
+        check(
+            |it| it.head = Head::Categorical { atoms: 2, least: 1.0, most: 1.0 },
+            &expect!["`head.most` must be finite and above `head.least`, but is 1"],
+        );
+        check(
+            |it| it.head = Head::Quantile { quantiles: 3, kappa: 0.0 },
+            &expect!["`head.kappa` must be positive, but is 0"],
+        );
+        check(
+            |it| it.munchausen = Some(Munchausen { temperature: 0.0, ..Munchausen::default() }),
+            &expect!["`munchausen.temperature` must be positive, but is 0"],
+        );
+        check(
+            |it| it.munchausen = Some(Munchausen { clip: 0.0, ..Munchausen::default() }),
+            &expect!["`munchausen.clip` must be below 0, but is 0"],
+        );
+    }
+
+    #[test]
+    fn exploration_falls_over_its_fraction_and_stays() {
+        let exploration = Exploration { from: 1.0, to: 0.2, fraction: 0.5 };
+        let at = [0, 25, 50, 100].map(|step| exploration.at(step, 100));
+        for (epsilon, truth) in at.iter().zip([1.0, 0.6, 0.2, 0.2]) {
+            assert!((epsilon - truth).abs() < 1e-12, "{at:?}");
+        }
+        assert_eq!(Exploration { fraction: 0.0, ..exploration }.at(0, 100), 0.2);
+    }
+
+    #[test]
+    fn two_sets_of_options_differ_where_they_were_changed() {
+        let (one, other) =
+            (Options::dqn(9), Options { double: true, scaling: Scaling::Bounds, ..Options::dqn(9) });
+        let differ: Vec<&str> = one
+            .fields()
+            .iter()
+            .zip(other.fields())
+            .filter(|((_, one), (_, other))| one != other)
+            .map(|((name, _), _)| *name)
+            .collect();
+        assert_eq!(differ, ["double", "scaling"]);
+    }
 }

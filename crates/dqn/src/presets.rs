@@ -108,3 +108,30 @@ impl Options {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_can_be_meant() {
+        for options in [
+            Options::dqn(1_000),
+            Options::double(1_000),
+            Options::rainbow(1_000, 0.0, 100.0),
+            Options::zoo_cart_pole(),
+            Options::zoo_acrobot(),
+            Options::zoo_mountain_car(),
+        ] {
+            assert_eq!(options.check(), Ok(()), "{options:?}");
+        }
+    }
+
+    /// By hand: bursts behind 1,024, 1,280, … 49,920; behind 4, 8, … 100,000; behind 1,008, … 120,000.
+    #[test]
+    fn gradient_steps_of_a_run_are_counted() {
+        assert_eq!(Options::zoo_cart_pole().gradient_steps_total(), 192 * 128);
+        assert_eq!(Options::zoo_acrobot().gradient_steps_total(), 100_000);
+        assert_eq!(Options::zoo_mountain_car().gradient_steps_total(), (7_500 - 62) * 8);
+    }
+}

@@ -239,3 +239,117 @@ fn unpack(words: &[u64], allowed: &mut [bool]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::{Seed, Stream};
+
+    use super::*;
+
+    fn transition<'a>(state: &'a [f32], allowed: &'a [bool]) -> Transition<'a> {
+        let (action, reward, discount) = (state[0] as usize % allowed.len(), 10.0 * state[0], 0.5);
+        Transition { state, allowed, action, reward, discount, next_state: state, next_allowed: allowed }
+    }
+
+    fn filled(n: usize, capacity: usize, prioritized: Option<Prioritized>) -> Replay {
+        let mut replay = Replay::new(capacity, 1, 2, prioritized);
+        (0..n).for_each(|it| replay.push(transition(&[it as f32], &[true, false])));
+        replay
+    }
+
+    /// How often each index is drawn.
+    fn counts(replay: &Replay, batch: usize, n_draws: usize) -> Vec<f64> {
+        let mut rng = Seed::training(6).rng(Stream::Excitation);
+        let (mut sample, mut counts) = (Sample::new(batch, 1, 2), vec![0.0; replay.len]);
+        for _ in 0..n_draws {
+            replay.sample(0.0, &mut rng, &mut sample);
+            sample.indices.iter().for_each(|index| counts[*index] += 1.0);
+        }
+        counts
+    }
+
+    fn chi_square(counts: &[f64], shares: &[f64]) -> f64 {
+        let n: f64 = counts.iter().sum();
+        counts.iter().zip(shares).map(|(count, share)| (count - n * share).powi(2) / (n * share)).sum()
+    }
+
+    /// Eight indices, seven degrees of freedom: chi-square exceeds 24.3 once in a thousand. Batches of one, since the parts
+    /// of a larger one make counts more even than chance.
+    #[test]
+    fn priorities_and_uniform_draws_follow_their_laws() {
+        let alpha = 0.7;
+        let mut replay = filled(8, 8, Some(Prioritized { alpha, epsilon: 0.01, ..Prioritized::default() }));
+        let errors = [0.1, 2.0, 0.5, 0.0, 1.0, 3.0, 0.25, 0.7_f64];
+        replay.learn_of(&[0, 1, 2, 3, 4, 5, 6, 7], &errors);
+        let powers = errors.map(|error| (error + 0.01).powf(alpha));
+        let shares = powers.map(|power| power / powers.iter().sum::<f64>());
+        let counted = counts(&replay, 1, 40_000);
+        assert!(chi_square(&counted, &shares) < 24.3, "{counted:?}");
+        assert!(chi_square(&counted, &[0.125; 8]) > 1_000.0, "{counted:?}");
+        assert!(chi_square(&counts(&filled(8, 8, None), 1, 40_000), &[0.125; 8]) < 24.3);
+    }
+
+    /// A part of a batch never misses an index that is as large as the part: of four equal ones, each comes once.
+    #[test]
+    fn a_batch_is_drawn_from_equal_parts() {
+        let replay = filled(4, 4, Some(Prioritized::default()));
+        assert_eq!(counts(&replay, 4, 100), [100.0; 4]);
+    }
+
+    /// (N P)^−β over the greatest of them.
+    #[test]
+    fn weights_are_those_of_the_formula() {
+        let prioritized = Prioritized { alpha: 0.5, beta_from: 0.4, beta_to: 1.0, epsilon: 0.5 };
+        let mut replay = filled(3, 3, Some(prioritized));
+        replay.learn_of(&[0, 1, 2], &[0.5, 3.5, 8.5]);
+        let mut sample = Sample::new(64, 1, 2);
+        replay.sample(0.5, &mut Seed::training(7).rng(Stream::Excitation), &mut sample);
+        // Powers 1, 2 and 3; β halfway.
+        let probabilities = [1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0_f64];
+        let weight = |index: usize| (3.0 * probabilities[index]).powf(-0.7);
+        let greatest = sample.indices.iter().map(|index| weight(*index)).fold(0.0, f64::max);
+        assert!(sample.indices.contains(&0) && sample.indices.contains(&2));
+        for (index, found) in sample.indices.iter().zip(&sample.weights) {
+            assert!((f64::from(*found) - weight(*index) / greatest).abs() < 1e-6, "{index}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_new_transition_has_the_greatest_priority_so_far() {
+        let mut replay =
+            filled(2, 4, Some(Prioritized { alpha: 1.0, epsilon: 1.0, ..Prioritized::default() }));
+        replay.learn_of(&[0], &[6.0]);
+        replay.learn_of(&[0], &[1.0]);
+        replay.push(transition(&[2.0], &[true, true]));
+        let tree = &replay.priorities.as_ref().expect("it has priorities").tree;
+        assert_eq!([0, 1, 2, 3].map(|index| tree.get(index)), [2.0, 1.0, 7.0, 0.0]);
+    }
+
+    /// Rows go together, and the oldest make room.
+    #[test]
+    fn what_was_pushed_comes_back_unless_it_was_overwritten() {
+        let replay = filled(10, 4, None);
+        let mut sample = Sample::new(200, 1, 2);
+        replay.sample(0.0, &mut Seed::training(8).rng(Stream::Excitation), &mut sample);
+        let mut seen = sample.states.clone();
+        seen.sort_by(f32::total_cmp);
+        seen.dedup();
+        assert_eq!(seen, [6.0, 7.0, 8.0, 9.0]);
+        for (row, state) in sample.states.iter().enumerate() {
+            let found = (sample.actions[row], sample.rewards[row], sample.next_states[row]);
+            assert_eq!(found, (*state as usize % 2, 10.0 * state, *state));
+            assert_eq!(sample.allowed[2 * row..][..2], [true, false]);
+        }
+    }
+
+    #[test]
+    fn masks_come_back_however_many_actions_there_are() {
+        for n in [1_usize, 2, 63, 64, 65, 130] {
+            let mask: Vec<bool> = (0..n).map(|action| action % 3 == 1 || action == n - 1).collect();
+            let (mut words, mut again) = (vec![0; n.div_ceil(64)], vec![false; n]);
+            pack(&mask, &mut words);
+            unpack(&words, &mut again);
+            assert_eq!(mask, again);
+        }
+    }
+}

@@ -118,3 +118,52 @@ impl Window {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    /// One episode of these rewards with discount ½ in states 0, 1, …: every transition as state, return, discount and next
+    /// state.
+    fn check(n: usize, rewards: &[f64], end: Option<StepEnd>, expected: &Expect) {
+        let mut replay = Replay::new(16, 1, 1, None);
+        let mut window = Window::new(n, 0.5, 1, 1);
+        for (step, reward) in rewards.iter().enumerate() {
+            let end = if step + 1 == rewards.len() { end } else { None };
+            let next_state = &[(step + 1) as f32];
+            let outcome = Outcome { reward: *reward, end, next_state, next_allowed: &[true] };
+            window.push(&[step as f32], &[true], 0, outcome, &mut replay);
+        }
+        let said: Vec<String> = (0..replay.len)
+            .map(|it| {
+                let (reward, discount) = (replay.rewards[it], replay.discounts[it]);
+                format!("{}: {reward} + {discount} v{}", replay.states[it], replay.next_states[it])
+            })
+            .collect();
+        expected.assert_eq(&said.join(", "));
+    }
+
+    /// By hand.
+    #[test]
+    fn returns_end_with_the_episode() {
+        let rewards = [8.0, 4.0, 2.0, 16.0];
+        check(1, &rewards, None, &expect!["0: 8 + 0.5 v1, 1: 4 + 0.5 v2, 2: 2 + 0.5 v3, 3: 16 + 0.5 v4"]);
+        check(3, &rewards, None, &expect!["0: 10.5 + 0.125 v3, 1: 9 + 0.125 v4"]);
+        check(
+            3,
+            &rewards,
+            Some(StepEnd::Truncated),
+            &expect!["0: 10.5 + 0.125 v3, 1: 9 + 0.125 v4, 2: 10 + 0.25 v4, 3: 16 + 0.5 v4"],
+        );
+        check(
+            3,
+            &rewards,
+            Some(StepEnd::Terminated),
+            &expect!["0: 10.5 + 0.125 v3, 1: 9 + 0 v4, 2: 10 + 0 v4, 3: 16 + 0 v4"],
+        );
+        check(5, &rewards, None, &expect![""]);
+        check(9, &[8.0, 4.0], Some(StepEnd::Terminated), &expect!["0: 10 + 0 v2, 1: 4 + 0 v2"]);
+    }
+}

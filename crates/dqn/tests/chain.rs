@@ -109,7 +109,8 @@ fn values_of_n_steps(n: usize) -> [[f64; 2]; 5] {
         }
         for (cell, action) in (0..5).flat_map(|cell| [(cell, 0), (cell, 1)]) {
             let all: f64 = (0..10).map(|time| visits[time][cell]).sum();
-            let of_time = |time: usize| visits[time][cell] / all * of_length[n.min(10 - time) - 1][cell][action];
+            let of_time =
+                |time: usize| visits[time][cell] / all * of_length[n.min(10 - time) - 1][cell][action];
             q[cell][action] = (0..10).map(of_time).sum();
         }
     }
