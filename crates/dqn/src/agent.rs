@@ -131,7 +131,9 @@ impl Agent {
                 let answer = &answers[(row * reading.n_actions + action) * n..][..n];
                 let miss = reading.miss(options.loss, answer, &targets[row * n..][..n], by_answer);
                 let share = sample.weights[row] / batch as f32;
-                by_answer.iter_mut().for_each(|by| *by *= share);
+                for by in by_answer.iter_mut() {
+                    *by *= share;
+                }
                 reading.carry_back(action, by_answer, by_raw);
                 sum += f64::from(share) * miss.loss;
                 mean_q += f64::from(reading.value(answer)) / batch as f64;

@@ -45,21 +45,21 @@ impl Grid {
             target[below + 1] += probability * above_share;
         }
     }
+}
 
-    /// Σ t (ln t − ln p), t the target and p = softmax(logits): the divergence, whose gradient by the logits is p − t.
-    pub(crate) fn divergence(self, logits: &[f32], target: &[f32], by: &mut [f32]) -> f64 {
-        let greatest = greatest(logits);
-        let sum: f32 = logits.iter().map(|logit| (logit - greatest).exp()).sum();
-        let mut divergence = 0.0;
-        for ((logit, target), by) in logits.iter().zip(target).zip(by) {
-            let ln_p = logit - greatest - sum.ln();
-            *by = ln_p.exp() - target;
-            if *target > 0.0 {
-                divergence += f64::from(target * (target.ln() - ln_p));
-            }
+/// Σ t (ln t − ln p), t the target and p = softmax(logits): the divergence, whose gradient by the logits is p − t.
+pub(crate) fn divergence(logits: &[f32], target: &[f32], by: &mut [f32]) -> f64 {
+    let greatest = greatest(logits);
+    let sum: f32 = logits.iter().map(|logit| (logit - greatest).exp()).sum();
+    let mut divergence = 0.0;
+    for ((logit, target), by) in logits.iter().zip(target).zip(by) {
+        let ln_p = logit - greatest - sum.ln();
+        *by = ln_p.exp() - target;
+        if *target > 0.0 {
+            divergence += f64::from(target * (target.ln() - ln_p));
         }
-        divergence
     }
+    divergence
 }
 
 /// NaN where there is one, so that it is seen.
@@ -123,19 +123,19 @@ mod tests {
         let target = [0.1, 0.0, 0.6, 0.3];
         let mut logits = [0.2, -0.4, 1.0, 0.3_f32];
         let (mut by, mut unused) = ([0.0; 4], [0.0; 4]);
-        grid.divergence(&logits, &target, &mut by);
+        divergence(&logits, &target, &mut by);
         for atom in 0..4 {
             let (step, before) = (1e-2, logits[atom]);
             logits[atom] = before + step;
-            let above = grid.divergence(&logits, &target, &mut unused);
+            let above = divergence(&logits, &target, &mut unused);
             logits[atom] = before - step;
-            let slope = (above - grid.divergence(&logits, &target, &mut unused)) / f64::from(2.0 * step);
+            let slope = (above - divergence(&logits, &target, &mut unused)) / f64::from(2.0 * step);
             logits[atom] = before;
             assert!((f64::from(by[atom]) - slope).abs() < 5e-5, "{atom}: {} {slope}", by[atom]);
         }
         let equal = [0.1_f32, 0.2, 0.3, 0.4];
         let logits = equal.map(f32::ln);
-        assert!(grid.divergence(&logits, &equal, &mut by).abs() < 1e-6);
+        assert!(divergence(&logits, &equal, &mut by).abs() < 1e-6);
         assert!(by.iter().all(|by| by.abs() < 1e-6));
         assert!((grid.mean(&logits) - 2.0).abs() < 1e-6);
     }
@@ -145,7 +145,7 @@ mod tests {
         let grid = Grid { atoms: 2, least: 0.0, most: 1.0 };
         for logits in [[f32::NAN, 0.0], [0.0, f32::NAN]] {
             assert!(grid.mean(&logits).is_nan());
-            assert!(grid.divergence(&logits, &[0.5, 0.5], &mut [0.0; 2]).is_nan());
+            assert!(divergence(&logits, &[0.5, 0.5], &mut [0.0; 2]).is_nan());
         }
     }
 }

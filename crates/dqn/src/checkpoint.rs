@@ -65,7 +65,9 @@ where
         writer.f64(told.epsilon);
         let Update { n, loss, mean_q, gradient_norm } = told.update.unwrap_or_default();
         writer.u64(u64::from(n));
-        [loss, mean_q, gradient_norm].iter().for_each(|number| writer.f64(*number));
+        for number in [loss, mean_q, gradient_norm] {
+            writer.f64(number);
+        }
         for episode in
             told.ended.iter().map(|ended| ended.unwrap_or(NONE)).chain(self.running.iter().copied())
         {
@@ -82,11 +84,17 @@ where
         writer.floats(self.agent.target.learnt());
         writer.bytes(&self.agent.adam.to_bytes());
         self.replay.write(&mut writer);
-        self.windows.iter().for_each(|window| window.write(&mut writer));
-        self.vector.episodes().iter().for_each(|episode| writer.u64(*episode));
+        for window in &self.windows {
+            window.write(&mut writer);
+        }
+        for episode in self.vector.episodes() {
+            writer.u64(*episode);
+        }
         for actions in &self.taken {
             writer.u64(actions.len() as u64);
-            actions.iter().for_each(|action| writer.u64(*action as u64));
+            for action in actions {
+                writer.u64(*action as u64);
+            }
         }
         writer.finish()
     }

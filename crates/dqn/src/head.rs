@@ -7,7 +7,7 @@
 
 use tidegate_net::{Activation, Pointwise, Shape, ShapeError};
 
-use crate::categorical::Grid;
+use crate::categorical::{self, Grid};
 use crate::options::Head;
 use crate::quantile;
 
@@ -138,7 +138,7 @@ impl Reading {
                 by[0] = slope;
                 return Miss { loss: f64::from(loss), error: f64::from(error.abs()) };
             }
-            Head::Categorical { .. } => self.grid().divergence(answer, target, by),
+            Head::Categorical { .. } => categorical::divergence(answer, target, by),
             Head::Quantile { kappa, .. } => quantile::huber(kappa as f32, answer, target, by),
         };
         Miss { loss, error: loss }

@@ -162,7 +162,7 @@ pub enum Head {
     },
 }
 
-/// Munchausen reinforcement learning (Vieillard, Pietquin and Geist, NeurIPS 2020, eq. 3):
+/// Munchausen reinforcement learning (Vieillard, Pietquin and Geist, `NeurIPS` 2020, eq. 3):
 ///
 /// r + α \[τ ln π(a|s)\] + γ Σ π(a'|s') (q(s', a') − τ ln π(a'|s')), π = softmax(q/τ), \[·\] clipped to \[clip, 0\]
 ///
@@ -228,11 +228,11 @@ impl Options {
             ("n_steps", self.n_steps as u64),
         ];
         for (field, value) in counts {
-            require(value >= 1, field, AT_LEAST_1, value)?;
+            require(value >= 1, field, AT_LEAST_1, &value)?;
         }
-        require(!self.hidden.contains(&0), "hidden", "widths of at least 1", format!("{:?}", self.hidden))?;
+        require(!self.hidden.contains(&0), "hidden", "widths of at least 1", &format!("{:?}", self.hidden))?;
         let has_streams = !self.dueling || !self.hidden.is_empty();
-        require(has_streams, "hidden", "at least one width where `dueling` is on", "empty")?;
+        require(has_streams, "hidden", "at least one width where `dueling` is on", &"empty")?;
         let shares = [
             ("discount", self.discount),
             ("exploration.from", self.exploration.from),
@@ -240,28 +240,28 @@ impl Options {
             ("exploration.fraction", self.exploration.fraction),
         ];
         for (field, value) in shares {
-            require(is_share(value), field, SHARE, value)?;
+            require(is_share(value), field, SHARE, &value)?;
         }
         let (first, last) = match self.learning_rate {
             Schedule::Constant(rate) => (rate, rate),
             Schedule::Linear { from, to, .. } | Schedule::Cosine { from, to, .. } => (from, to),
         };
-        require(is_positive(first), "learning_rate", "positive at its start", first)?;
-        require(last >= 0.0 && last.is_finite(), "learning_rate", "at least 0 at its end", last)?;
+        require(is_positive(first), "learning_rate", "positive at its start", &first)?;
+        require(last >= 0.0 && last.is_finite(), "learning_rate", "at least 0 at its end", &last)?;
         let AdamOptions { beta_1, beta_2, epsilon } = self.adam;
         for (field, beta) in [("adam.beta_1", beta_1), ("adam.beta_2", beta_2)] {
-            require((0.0..1.0).contains(&beta), field, "at least 0 and below 1", beta)?;
+            require((0.0..1.0).contains(&beta), field, "at least 0 and below 1", &beta)?;
         }
-        require(is_positive(epsilon), "adam.epsilon", "positive", epsilon)?;
+        require(is_positive(epsilon), "adam.epsilon", "positive", &epsilon)?;
         let norm = self.gradient_norm_max;
-        require(norm > 0.0, "gradient_norm_max", "positive", norm)?;
+        require(norm > 0.0, "gradient_norm_max", "positive", &norm)?;
         if let Pointwise::Huber { threshold } = self.loss {
-            require(is_positive(f64::from(threshold)), "loss.threshold", "positive", threshold)?;
+            require(is_positive(f64::from(threshold)), "loss.threshold", "positive", &threshold)?;
         }
         match self.target {
-            TargetUpdate::Hard { every } => require(every >= 1, "target.every", AT_LEAST_1, every)?,
+            TargetUpdate::Hard { every } => require(every >= 1, "target.every", AT_LEAST_1, &every)?,
             TargetUpdate::Soft { share } => {
-                require(share > 0.0 && share <= 1.0, "target.share", "above 0 and at most 1", share)?;
+                require(share > 0.0 && share <= 1.0, "target.share", "above 0 and at most 1", &share)?;
             }
         }
         if let Some(Prioritized { alpha, beta_from, beta_to, epsilon }) = self.prioritized {
@@ -271,34 +271,34 @@ impl Options {
                 ("prioritized.beta_to", beta_to),
             ];
             for (field, value) in shares {
-                require(is_share(value), field, SHARE, value)?;
+                require(is_share(value), field, SHARE, &value)?;
             }
-            require(is_positive(epsilon), "prioritized.epsilon", "positive", epsilon)?;
+            require(is_positive(epsilon), "prioritized.epsilon", "positive", &epsilon)?;
         }
         if let Some(Noisy { sigma }) = self.noisy {
-            require(sigma >= 0.0 && sigma.is_finite(), "noisy.sigma", "at least 0", sigma)?;
+            require(sigma >= 0.0 && sigma.is_finite(), "noisy.sigma", "at least 0", &sigma)?;
         }
         match self.head {
             Head::Expected => {}
             Head::Categorical { atoms, least, most } => {
-                require(atoms >= 2, "head.atoms", "at least 2", atoms)?;
-                require(least.is_finite(), "head.least", "finite", least)?;
+                require(atoms >= 2, "head.atoms", "at least 2", &atoms)?;
+                require(least.is_finite(), "head.least", "finite", &least)?;
                 require(
                     most.is_finite() && most > least,
                     "head.most",
                     "finite and above `head.least`",
-                    most,
+                    &most,
                 )?;
             }
             Head::Quantile { quantiles, kappa } => {
-                require(quantiles >= 1, "head.quantiles", AT_LEAST_1, quantiles)?;
-                require(is_positive(kappa), "head.kappa", "positive", kappa)?;
+                require(quantiles >= 1, "head.quantiles", AT_LEAST_1, &quantiles)?;
+                require(is_positive(kappa), "head.kappa", "positive", &kappa)?;
             }
         }
         if let Some(Munchausen { alpha, temperature, clip }) = self.munchausen {
-            require(is_share(alpha), "munchausen.alpha", SHARE, alpha)?;
-            require(is_positive(temperature), "munchausen.temperature", "positive", temperature)?;
-            require(clip < 0.0 && clip.is_finite(), "munchausen.clip", "below 0", clip)?;
+            require(is_share(alpha), "munchausen.alpha", SHARE, &alpha)?;
+            require(is_positive(temperature), "munchausen.temperature", "positive", &temperature)?;
+            require(clip < 0.0 && clip.is_finite(), "munchausen.clip", "below 0", &clip)?;
         }
         Ok(())
     }
@@ -366,7 +366,7 @@ fn require(
     is_right: bool,
     field: &'static str,
     allowed: &'static str,
-    value: impl ToString,
+    value: &dyn ToString,
 ) -> Result<(), OptionError> {
     if is_right { Ok(()) } else { Err(OptionError { field, allowed, value: value.to_string() }) }
 }

@@ -192,9 +192,12 @@ impl Replay {
         writer.floats(&self.next_states[..n * self.width]);
         writer.floats(&self.rewards[..n]);
         writer.floats(&self.discounts[..n]);
-        self.actions[..n].iter().for_each(|action| writer.u64(u64::from(*action)));
-        self.allowed[..n * words].iter().for_each(|word| writer.u64(*word));
-        self.next_allowed[..n * words].iter().for_each(|word| writer.u64(*word));
+        for action in &self.actions[..n] {
+            writer.u64(u64::from(*action));
+        }
+        for word in self.allowed[..n * words].iter().chain(&self.next_allowed[..n * words]) {
+            writer.u64(*word);
+        }
         if let Some(Priorities { tree, greatest, .. }) = &self.priorities {
             writer.f64(*greatest);
             (0..n).for_each(|index| writer.f64(tree.get(index)));

@@ -94,9 +94,15 @@ impl Window {
         writer.u64(self.len as u64);
         writer.u64(self.first as u64);
         writer.floats(&self.states);
-        self.allowed.iter().for_each(|allowed| writer.u64(u64::from(*allowed)));
-        self.actions.iter().for_each(|action| writer.u64(*action as u64));
-        self.rewards.iter().for_each(|reward| writer.f64(*reward));
+        for allowed in &self.allowed {
+            writer.u64(u64::from(*allowed));
+        }
+        for action in &self.actions {
+            writer.u64(*action as u64);
+        }
+        for reward in &self.rewards {
+            writer.f64(*reward);
+        }
     }
 
     /// What [`Window::write`] wrote of one of the same length and width.

@@ -9,11 +9,11 @@ use tidegate_net::{Pointwise, Schedule};
 
 /// Small and quick: random actions, a target that follows softly, a learning rate that ends at 0.
 fn base() -> Options {
-    quick(Options::dqn(0))
+    quick(&Options::dqn(0))
 }
 
 /// Sizes and rates for the chain; which extensions are on stays.
-fn quick(options: Options) -> Options {
+fn quick(options: &Options) -> Options {
     let steps = 8_000;
     Options {
         steps,
@@ -25,13 +25,15 @@ fn quick(options: Options) -> Options {
         learning_rate: Schedule::Cosine { from: 3e-3, to: 0.0, steps: steps / 2 },
         target: TargetUpdate::Soft { share: 0.05 },
         exploration: Exploration { from: 1.0, to: 1.0, fraction: 0.0 },
-        ..options
+        ..options.clone()
     }
 }
 
 fn learnt(options: Options) -> Policy {
     let mut learning = Learning::new(options, vec![Chain::new()], Seed::training(5)).expect("it can start");
-    learning.by_ref().for_each(|progress| drop(progress.expect("finite numbers")));
+    for progress in &mut learning {
+        progress.expect("finite numbers");
+    }
     learning.policy()
 }
 
@@ -154,8 +156,8 @@ fn munchausen_learns_them_with_wider_gaps() {
 
 #[test]
 fn presets_learn_them() {
-    check("dqn", quick(Options::dqn(0)), chain::OPTIMAL);
-    check("double", quick(Options::double(0)), chain::OPTIMAL);
-    let rainbow = patient(quick(Options::rainbow(0, 0.0, 1.2)));
+    check("dqn", quick(&Options::dqn(0)), chain::OPTIMAL);
+    check("double", quick(&Options::double(0)), chain::OPTIMAL);
+    let rainbow = patient(quick(&Options::rainbow(0, 0.0, 1.2)));
     check_values("rainbow", rainbow, values_of_n_steps(3), 0.012);
 }

@@ -194,7 +194,9 @@ impl Writer {
     /// How many sizes there are, and each of them.
     pub fn sizes(&mut self, sizes: &[usize]) {
         self.u64(sizes.len() as u64);
-        sizes.iter().for_each(|size| self.u64(*size as u64));
+        for size in sizes {
+            self.u64(*size as u64);
+        }
     }
 
     /// Numbers, but not how many.
