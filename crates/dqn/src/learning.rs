@@ -350,3 +350,54 @@ where
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_envs::Chain;
+
+    use super::*;
+
+    /// Copied with steps 10, 20, …, before the burst that follows the step: a burst learns against a target that stands
+    /// still, as in Stable-Baselines3.
+    #[test]
+    fn a_hard_target_is_copied_by_steps_of_the_environment_before_a_burst() {
+        let target = TargetUpdate::Hard { every: 10 };
+        let options =
+            Options { target, train_every: 5, gradient_steps: 3, learning_starts: 7, ..Options::dqn(60) };
+        let mut learning =
+            Learning::new(options, vec![Chain::new()], Seed::training(0)).expect("it can start");
+        for step in 1..=60_u64 {
+            let (online, target) =
+                (learning.agent.online.learnt().to_vec(), learning.agent.target.learnt().to_vec());
+            let updates = learning.next().expect("it goes on").expect("finite numbers").update;
+            let after = learning.agent.target.learnt();
+            assert!(after == if step.is_multiple_of(10) { &online[..] } else { &target[..] }, "step {step}");
+            let learns = step > 7 && step.is_multiple_of(5);
+            assert_eq!(updates.map(|update| update.n), learns.then_some(3), "step {step}");
+            assert_eq!(learning.agent.online.learnt() != online, learns, "step {step}");
+        }
+    }
+
+    /// With several copies, once where one or more multiples were passed.
+    #[test]
+    fn targets_and_bursts_go_by_steps_of_all_copies() {
+        let options = Options {
+            target: TargetUpdate::Hard { every: 10 },
+            train_every: 2,
+            learning_starts: 0,
+            ..Options::dqn(40)
+        };
+        let mut learning =
+            Learning::new(options, vec![Chain::new(); 4], Seed::training(0)).expect("it can start");
+        for step in (4..=40_u64).step_by(4) {
+            let target = learning.agent.target.learnt().to_vec();
+            let last = learning.by_ref().nth(3).expect("it goes on").expect("finite numbers");
+            assert_eq!((last.step, last.update.map(|update| update.n)), (step, Some(2)));
+            assert_eq!(
+                learning.agent.target.learnt() != target,
+                [12, 20, 32, 40].contains(&step),
+                "step {step}"
+            );
+        }
+    }
+}

@@ -3,8 +3,8 @@
 use expect_test::{Expect, expect};
 use tidegate_core::{Env, Quantity, Seed, Space, Spec, Step, StepEnd};
 use tidegate_dqn::{
-    CheckpointError, Exploration, Head, Learning, LearningError, Munchausen, Options, Policy, Progress,
-    Scaling, TargetUpdate,
+    CheckpointError, Exploration, Head, Learning, LearningError, Munchausen, Noisy, Options, Policy,
+    Prioritized, Progress, Scaling, TargetUpdate,
 };
 use tidegate_envs::{CartPole, Chain, MountainCar};
 use tidegate_net::{Pointwise, Schedule};
@@ -98,6 +98,53 @@ fn a_step_allocates_nothing_once_learning_has_begun() {
         });
         assert!(n_episodes > 5 && n_updates > 50, "{n_episodes} episodes, {n_updates} updates");
         assert_eq!(allocated.count_total, 0);
+    }
+}
+
+/// Of each option alone, so that none can be forgotten on its way into the loop.
+#[test]
+fn every_option_changes_what_is_learnt() {
+    let learn = |change: fn(&mut Options)| {
+        let mut options = Options { learning_rate: Schedule::Constant(1e-2), ..Options::dqn(400) };
+        options.target = TargetUpdate::Hard { every: 50 };
+        change(&mut options);
+        let mut learning =
+            Learning::new(options, vec![MountainCar::new()], Seed::training(0)).expect("it can start");
+        rest(&mut learning);
+        learning.policy().to_bytes()
+    };
+    let mut learnt = vec![learn(|_| {})];
+    let changes: [fn(&mut Options); 25] = [
+        |it| it.steps = 300,
+        |it| it.discount = 0.9,
+        |it| it.hidden = vec![64, 63],
+        |it| it.batch = 33,
+        |it| it.capacity = 100,
+        |it| it.learning_starts = 200,
+        |it| it.train_every = 5,
+        |it| it.gradient_steps = 2,
+        |it| it.learning_rate = Schedule::Constant(1.1e-2),
+        |it| it.adam.epsilon = 1e-3,
+        |it| it.gradient_norm_max = 0.1,
+        |it| it.loss = Pointwise::Squared,
+        |it| it.exploration.to = 0.5,
+        |it| it.target = TargetUpdate::Hard { every: 60 },
+        |it| it.target = TargetUpdate::Soft { share: 0.1 },
+        |it| it.double = true,
+        |it| it.dueling = true,
+        |it| it.n_steps = 3,
+        |it| it.prioritized = Some(Prioritized::default()),
+        |it| it.prioritized = Some(Prioritized { beta_from: 0.8, ..Prioritized::default() }),
+        |it| it.noisy = Some(Noisy::default()),
+        |it| it.head = Head::Categorical { atoms: 11, least: -20.0, most: 0.0 },
+        |it| it.head = Head::Quantile { quantiles: 5, kappa: 1.0 },
+        |it| it.munchausen = Some(Munchausen::default()),
+        |it| it.scaling = Scaling::Bounds,
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        let other = learn(change);
+        assert!(!learnt.contains(&other), "change {index} does nothing");
+        learnt.push(other);
     }
 }
 
