@@ -75,6 +75,27 @@ impl Options {
         }
     }
 
+    /// Ours for `CartPole-v1`: as many steps and gradient steps as [`Options::zoo_cart_pole`], but the same policy whatever
+    /// the seed.
+    ///
+    /// With γ 0.99 values reach a hundred steps ahead, and the tuned settings copy the target once a burst, 192 times in all:
+    /// as many steps of value iteration, of which 0.99^192 = 15 % of the way are still left at the end, so that the last
+    /// policy is one of a sequence that has not settled. Ten rewards before each bootstrap make them ten times as many;
+    /// dueling learns the values that all actions share apart from the small differences that decide between them; the
+    /// learning rate falls to 0, so that the end is no chance moment. Layers of 64 units are enough, and eight times
+    /// as fast.
+    pub fn steady() -> Self {
+        let zoo = Self::zoo_cart_pole();
+        let steps = zoo.gradient_steps_total();
+        Self {
+            hidden: vec![64, 64],
+            learning_rate: Schedule::Linear { from: 2.3e-3, to: 0.0, steps },
+            dueling: true,
+            n_steps: 10,
+            ..zoo
+        }
+    }
+
     /// What it tuned for `Acrobot-v1`; its −1 gradient steps are as many as steps, here 4 for 4.
     pub fn zoo_acrobot() -> Self {
         Self {
@@ -120,6 +141,7 @@ mod tests {
             Options::double(1_000),
             Options::rainbow(1_000, 0.0, 100.0),
             Options::zoo_cart_pole(),
+            Options::steady(),
             Options::zoo_acrobot(),
             Options::zoo_mountain_car(),
         ] {
@@ -131,6 +153,7 @@ mod tests {
     #[test]
     fn gradient_steps_of_a_run_are_counted() {
         assert_eq!(Options::zoo_cart_pole().gradient_steps_total(), 192 * 128);
+        assert_eq!(Options::steady().gradient_steps_total(), 192 * 128);
         assert_eq!(Options::zoo_acrobot().gradient_steps_total(), 100_000);
         assert_eq!(Options::zoo_mountain_car().gradient_steps_total(), (7_500 - 62) * 8);
     }
