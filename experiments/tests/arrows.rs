@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every package and the packages of this workspace that it may depend on. Some are still to come.
+/// Every package and the packages of this workspace that it may depend on.
 const ARROWS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("workload", &["core"]),

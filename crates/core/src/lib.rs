@@ -35,6 +35,7 @@ pub mod response;
 pub mod scenario;
 pub mod seed;
 pub mod solver;
+pub mod vector;
 
 pub use calendar::{Calendar, LocalTime};
 pub use controller::{Controller, Needs};
@@ -53,3 +54,4 @@ pub use response::{ResponseModel, ResponseTime};
 pub use scenario::{Scenario, ScenarioError};
 pub use seed::{ControllerStream, Key, Seed, Split, Stream};
 pub use solver::{Constraint, Outcome, Plan, Solver};
+pub use vector::VectorEnv;

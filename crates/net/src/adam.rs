@@ -13,7 +13,6 @@
 //! ε = 1e-8, as `torch.optim.Adam` has it.
 
 use crate::kernels::{self, AdamFactors};
-use crate::network::Network;
 use crate::record::{self, Reader, RecordError, Writer};
 
 /// The optimiser of one network.
@@ -96,34 +95,33 @@ impl Adam {
 
     /// All it knows, as bytes; see [`crate::record`].
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut writer = Writer::new(record::Kind::Adam);
+        let mut writer = Writer::new(&record::NETWORKS, record::OPTIMISER);
         writer.u64(self.first.len() as u64);
         writer.u64(self.n_steps);
         let AdamOptions { beta_1, beta_2, epsilon } = self.options;
         for number in [beta_1, beta_2, epsilon, self.powers[0], self.powers[1]] {
-            writer.u64(number.to_bits());
+            writer.f64(number);
         }
         writer.floats(&self.first);
         writer.floats(&self.second);
         writer.finish()
     }
 
-    /// The optimiser of this network, from what [`Adam::to_bytes`] wrote.
+    /// The optimiser of so many parameters, from what [`Adam::to_bytes`] wrote.
     ///
     /// # Errors
-    /// If the bytes are no such record, are of another version or damaged, or belong to a network with another number of
+    /// If the bytes are no such record, are of another version or damaged, or are of an optimiser for another number of
     /// parameters.
-    pub fn from_bytes(bytes: &[u8], network: &Network) -> Result<Self, RecordError> {
-        let mut reader = Reader::new(bytes, record::Kind::Adam)?;
+    pub fn from_bytes(bytes: &[u8], wanted: usize) -> Result<Self, RecordError> {
+        let mut reader = Reader::new(bytes, &record::NETWORKS, record::OPTIMISER)?;
         let n = reader.u64()?;
-        let wanted = network.parameters().len();
         if n != wanted as u64 {
             return Err(RecordError::Parameters { found: n, wanted });
         }
         let n_steps = reader.u64()?;
         let mut numbers = [0.0; 5];
         for number in &mut numbers {
-            *number = f64::from_bits(reader.u64()?);
+            *number = reader.f64()?;
         }
         let [beta_1, beta_2, epsilon, power_1, power_2] = numbers;
         let (first, second) = (reader.floats(wanted)?, reader.floats(wanted)?);

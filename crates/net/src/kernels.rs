@@ -56,8 +56,10 @@ impl WithSimd for Product<'_> {
         let width = TILE_VECTORS * size_of::<S::f32s>() / size_of::<f32>();
         let rows = product.len() / columns;
         // Rows and columns beyond the last are 0.
-        panels.left.clear();
         panels.left.resize(rows.div_ceil(TILE_ROWS) * TILE_ROWS * depth, 0.0);
+        if !rows.is_multiple_of(TILE_ROWS) {
+            panels.left[rows / TILE_ROWS * TILE_ROWS * depth..].fill(0.0);
+        }
         for (tile, panel) in panels.left.chunks_exact_mut(TILE_ROWS * depth).enumerate() {
             for row in 0..TILE_ROWS.min(rows - tile * TILE_ROWS) {
                 let from = &left.values[(tile * TILE_ROWS + row) * left.by_row..];
@@ -67,9 +69,16 @@ impl WithSimd for Product<'_> {
         }
         for first in (0..columns).step_by(width) {
             let n = width.min(columns - first);
-            panels.right.clear();
             panels.right.resize(width * depth, 0.0);
-            if right.by_column == 1 {
+            if n < width {
+                panels.right.fill(0.0);
+            }
+            if right.by_column == 1 && n == width {
+                // Copies of a length that the compiler knows are no calls.
+                for (k, row) in panels.right.chunks_exact_mut(width).enumerate() {
+                    row.copy_from_slice(&right.values[k * right.by_row + first..][..width]);
+                }
+            } else if right.by_column == 1 {
                 for (k, row) in panels.right.chunks_exact_mut(width).enumerate() {
                     row[..n].copy_from_slice(&right.values[k * right.by_row + first..][..n]);
                 }

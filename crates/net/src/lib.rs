@@ -43,7 +43,7 @@ pub use initial::Initial;
 pub use loss::Pointwise;
 pub use network::{Network, Pass};
 pub use quantile::QuantileHead;
-pub use record::RecordError;
+pub use record::{Family, Reader, RecordError, Writer};
 pub use schedule::Schedule;
 pub use shape::{Activation, Shape, ShapeError};
 pub use trainer::{NotFinite, Trainer};

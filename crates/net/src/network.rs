@@ -19,8 +19,14 @@ pub struct Network {
 pub struct Pass {
     /// Outputs of each layer.
     activations: Vec<Vec<f32>>,
-    /// Gradient by the sums of the present layer, and by those of the one before.
-    deltas: [Vec<f32>; 2],
+    /// Outputs of the network, row after row.
+    outputs: Vec<f32>,
+    /// Gradient by the sums of each layer.
+    deltas: Vec<Vec<f32>>,
+    /// Gradient by the outputs of the network.
+    by_outputs: Vec<f32>,
+    /// What one more stream adds to the gradient of the layer that all of them read.
+    added: Vec<f32>,
     panels: kernels::Panels,
 }
 
@@ -52,6 +58,11 @@ impl Network {
         &mut self.parameters
     }
 
+    /// Both at once: what changes parameters layer by layer needs the shape as well.
+    pub fn parts_mut(&mut self) -> (&Shape, &mut [f32]) {
+        (&self.shape, &mut self.parameters)
+    }
+
     /// The outputs for a batch of inputs, row after row. A row by itself may differ in the last bits from the same row
     /// in a batch.
     ///
@@ -73,7 +84,7 @@ impl Network {
         pass.activations.resize_with(layers.len(), Vec::new);
         for (index, layer) in layers.enumerate() {
             let (before, rest) = pass.activations.split_at_mut(index);
-            let inputs = before.last().map_or(inputs, Vec::as_slice);
+            let inputs = layer.reads.map_or(inputs, |from| &before[from]);
             let outputs = &mut rest[0];
             outputs.resize(batch * layer.n_outputs, 0.0);
             kernels::affine(
@@ -85,7 +96,14 @@ impl Network {
             );
             layer.activation.apply(outputs);
         }
-        pass.outputs()
+        let n_outputs = self.shape.n_outputs();
+        pass.outputs.resize(batch * n_outputs, 0.0);
+        for (layer, values) in self.shape.layers().zip(&pass.activations) {
+            let Some(columns) = layer.gives else { continue };
+            let rows = pass.outputs.chunks_exact_mut(n_outputs).zip(values.chunks_exact(layer.n_outputs));
+            rows.for_each(|(to, from)| to[columns.clone()].copy_from_slice(from));
+        }
+        &pass.outputs
     }
 
     /// The gradient of a loss by the parameters, and the loss.
@@ -108,21 +126,32 @@ impl Network {
     ) -> f64 {
         assert_eq!(gradient.len(), self.parameters.len(), "a gradient of {} has as many numbers", self.shape);
         self.forward(inputs, pass);
-        let Pass { activations, deltas: [deltas, deltas_before], panels } = pass;
-        let outputs = activations.last().expect("a shape has a layer");
-        deltas.clear();
-        deltas.resize(outputs.len(), 0.0);
-        let loss = loss(outputs, deltas);
+        let Pass { activations, outputs, deltas, by_outputs, added, panels } = pass;
+        by_outputs.clear();
+        by_outputs.resize(outputs.len(), 0.0);
+        let loss = loss(outputs, by_outputs);
+        deltas.resize_with(activations.len(), Vec::new);
+        deltas.iter_mut().for_each(Vec::clear);
         for (index, layer) in self.shape.layers().enumerate().rev() {
-            let inputs = if index == 0 { inputs } else { &activations[index - 1] };
+            let (before, deltas) = deltas.split_at_mut(index);
+            let deltas = &mut deltas[0];
+            if let Some(columns) = layer.gives {
+                let rows = by_outputs.chunks_exact(self.shape.n_outputs());
+                rows.for_each(|row| deltas.extend_from_slice(&row[columns.clone()]));
+            }
+            let inputs = layer.reads.map_or(inputs, |from| &activations[from]);
             layer.activation.carry_back(&activations[index], deltas);
             kernels::by_weights(inputs, deltas, layer.n_inputs, &mut gradient[layer.weights.clone()], panels);
             kernels::by_biases(deltas, &mut gradient[layer.biases]);
-            if index > 0 {
-                deltas_before.resize(inputs.len(), 0.0);
-                let weights = &self.parameters[layer.weights];
-                kernels::by_inputs(deltas, weights, layer.n_outputs, deltas_before, panels);
-                std::mem::swap(deltas, deltas_before);
+            let Some(from) = layer.reads else { continue };
+            let weights = &self.parameters[layer.weights];
+            // The first layer to be carried back writes what it adds to, each further stream adds.
+            let is_first = before[from].is_empty();
+            let by_inputs = if is_first { &mut before[from] } else { &mut *added };
+            by_inputs.resize(inputs.len(), 0.0);
+            kernels::by_inputs(deltas, weights, layer.n_outputs, by_inputs, panels);
+            if !is_first {
+                before[from].iter_mut().zip(&*added).for_each(|(sum, added)| *sum += added);
             }
         }
         loss
@@ -132,7 +161,7 @@ impl Network {
 impl Pass {
     /// The outputs of the last pass; none before one.
     pub fn outputs(&self) -> &[f32] {
-        self.activations.last().map_or(&[], Vec::as_slice)
+        &self.outputs
     }
 }
 
@@ -149,6 +178,20 @@ mod tests {
         Network::new(shape, Initial::TorchLinear, &mut Seed::training(seed).rng(Stream::Learner))
     }
 
+    /// Every shape of the tests: plain stacks, and streams with one shared layer, with two and with none.
+    fn networks(seed: u64) -> Vec<Network> {
+        let streams = [
+            (&[4, 33, 17][..], &[2, 1][..], Activation::Relu),
+            (&[3, 8, 9, 7], &[4, 6, 1], Activation::Tanh),
+            (&[5, 12], &[3, 3], Activation::Relu),
+        ];
+        let parted = streams.map(|(widths, streams, hidden)| {
+            let shape = Shape::with_streams(widths, streams, hidden).expect("a shape");
+            Network::new(shape, Initial::TorchLinear, &mut Seed::training(seed).rng(Stream::Learner))
+        });
+        SHAPES.iter().map(|(widths, hidden)| network(widths, *hidden, seed)).chain(parted).collect()
+    }
+
     fn inputs(n: usize, seed: u64) -> Vec<f32> {
         let mut rng = Seed::training(seed).rng(Stream::Excitation);
         (0..n).map(|_| 2.0 * rng.random::<f32>() - 1.0).collect()
@@ -156,22 +199,29 @@ mod tests {
 
     /// The layers written out, in double precision.
     fn slow(shape: &Shape, parameters: &[f64], row: &[f32]) -> Vec<f64> {
-        let mut values: Vec<f64> = row.iter().map(|value| f64::from(*value)).collect();
+        let inputs: Vec<f64> = row.iter().map(|value| f64::from(*value)).collect();
+        let mut layers: Vec<Vec<f64>> = Vec::new();
+        let mut outputs = Vec::new();
         for layer in shape.layers() {
+            let values = layer.reads.map_or(&inputs, |from| &layers[from]);
             let sum = |j: usize| {
                 let terms = (0..layer.n_inputs)
                     .map(|i| values[i] * parameters[layer.weights.start + i * layer.n_outputs + j]);
                 terms.sum::<f64>() + parameters[layer.biases.start + j]
             };
-            values = (0..layer.n_outputs)
+            let values: Vec<f64> = (0..layer.n_outputs)
                 .map(|j| match layer.activation {
                     Activation::Identity => sum(j),
                     Activation::Relu => sum(j).max(0.0),
                     Activation::Tanh => sum(j).tanh(),
                 })
                 .collect();
+            if layer.gives.is_some() {
+                outputs.extend(values.iter().copied());
+            }
+            layers.push(values);
         }
-        values
+        outputs
     }
 
     fn doubles(values: &[f32]) -> Vec<f64> {
@@ -190,17 +240,15 @@ mod tests {
     /// One row, few, and many take different ways; sums of 33 terms of order 1 in single precision.
     #[test]
     fn outputs_are_those_of_the_layers_written_out() {
-        for (widths, hidden) in SHAPES {
-            let network = network(widths, hidden, 1);
+        for network in networks(1) {
+            let n_inputs = network.shape().n_inputs();
             let parameters = doubles(network.parameters());
             let mut pass = Pass::default();
             for batch in [1, 3, 64, 2] {
-                let inputs = inputs(batch * widths[0], batch as u64);
+                let inputs = inputs(batch * n_inputs, batch as u64);
                 let outputs = network.forward(&inputs, &mut pass).to_vec();
-                let truth: Vec<f64> = inputs
-                    .chunks(widths[0])
-                    .flat_map(|row| slow(network.shape(), &parameters, row))
-                    .collect();
+                let truth: Vec<f64> =
+                    inputs.chunks(n_inputs).flat_map(|row| slow(network.shape(), &parameters, row)).collect();
                 assert_eq!(outputs.len(), truth.len());
                 for (output, truth) in outputs.iter().zip(truth) {
                     assert!(
@@ -219,10 +267,10 @@ mod tests {
     fn gradients_are_those_of_finite_differences() {
         let loss = |output: f64, place: usize| (1.0 + place as f64) * (output * output + output.sin());
         let slope = |output: f64, place: usize| (1.0 + place as f64) * (2.0 * output + output.cos());
-        for (widths, hidden) in SHAPES {
+        for network in networks(2) {
             for batch in [1, 2, 8] {
-                let network = network(widths, hidden, 2);
-                let inputs = inputs(batch * widths[0], 40 + batch as u64);
+                let n_inputs = network.shape().n_inputs();
+                let inputs = inputs(batch * n_inputs, 40 + batch as u64);
                 let mut gradient = vec![f32::NAN; network.parameters().len()];
                 let value =
                     network.gradient(&inputs, &mut Pass::default(), &mut gradient, |outputs, by_outputs| {
@@ -236,8 +284,7 @@ mod tests {
                             .sum()
                     });
                 let at = |parameters: &[f64]| -> f64 {
-                    let rows =
-                        inputs.chunks(widths[0]).flat_map(|row| slow(network.shape(), parameters, row));
+                    let rows = inputs.chunks(n_inputs).flat_map(|row| slow(network.shape(), parameters, row));
                     rows.enumerate().map(|(place, output)| loss(output, place)).sum()
                 };
                 let mut parameters = doubles(network.parameters());

@@ -178,7 +178,8 @@ mod tests {
         let mut trainer = Trainer::new(&whole, rate).clipped(0.1);
         (0..20).for_each(|_| step(&mut trainer, &mut whole));
         let mut other = Network::from_bytes(&whole.to_bytes()).expect("a network");
-        let adam = Adam::from_bytes(&trainer.adam().to_bytes(), &other).expect("an optimiser");
+        let adam =
+            Adam::from_bytes(&trainer.adam().to_bytes(), other.parameters().len()).expect("an optimiser");
         let mut again = Trainer::with(adam, rate).clipped(0.1);
         (0..20).for_each(|_| step(&mut trainer, &mut whole));
         (0..20).for_each(|_| step(&mut again, &mut other));
