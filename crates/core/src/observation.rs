@@ -78,6 +78,12 @@ impl Scrape {
         let rate = self.first_attempts_per_second.or(self.requests_per_second);
         rate.filter(|rate| rate.is_finite() && *rate >= 0.0)
     }
+
+    /// Attempts a second that were no first ones; none where the sensor cannot tell, or gave no numbers.
+    pub fn retries_per_second(&self) -> Option<f64> {
+        let retries = self.requests_per_second? - self.first_attempts_per_second?;
+        retries.is_finite().then_some(retries.max(0.0))
+    }
 }
 
 /// One value of a named external metric.

@@ -20,7 +20,9 @@
 //!
 //! **Backlog.** A program of stage costs knows none. What waits is carried forward under the fleet that is ready or on
 //! its way, by the mean flow, up to the first stage that an order of now can serve, and asked for as an extra load β
-//! that clears it within half the service level's bound, or a stage.
+//! that clears it within half the service level's bound, or a stage. Until then retries beyond a tenth of the demand, which
+//! may be noise of the sensors, are load as well: the forecast is of users, the fleet serves attempts, and in an overload
+//! that feeds on retries there are several times as many.
 //!
 //! **Surprise.** Where the load of the last forecast step is beyond what the forecast of now holds for possible, all of
 //! the horizon is scaled with it; see the factor in `surprise.rs`.
@@ -55,6 +57,9 @@ use crate::{Band, DynamicProgramming, Law, OnePool, PenaltySurface, ProgramError
 
 /// The limits of z.
 pub const BIAS: (f64, f64) = (0.0, 0.5);
+
+/// Retries up to this share of the demand may be the noise of two sensors.
+const RETRIES: f64 = 0.1;
 
 /// Rows of the surface from one replica's capacity to the next.
 const ROWS_PER_REPLICA: f64 = 2.0;
@@ -126,6 +131,8 @@ pub struct ModelPredictive<I> {
     orders: Orders,
     ready_before: Replicas,
     scraped_seconds: Option<f64>,
+    /// Attempts a second that come again, as last seen.
+    retries: f64,
     bias: f64,
     corrected_seconds: f64,
     loads: Vec<StageLoad>,
@@ -185,6 +192,7 @@ impl<I: Identification + Clone> ModelPredictive<I> {
             orders: Orders::default(),
             ready_before: 0,
             scraped_seconds: None,
+            retries: 0.0,
             bias: 0.0,
             corrected_seconds: 0.0,
             loads: Vec::with_capacity(settings.n_stages),
@@ -276,12 +284,12 @@ impl<I: Identification + Clone> ModelPredictive<I> {
             let load = &mut self.loads[stage];
             let mean: f64 =
                 load.requests_per_second.iter().zip(load.weights).map(|(load, weight)| load * weight).sum();
-            let extra = backlog / clear_seconds;
+            let extra = backlog / clear_seconds + self.retries;
             for load in &mut load.requests_per_second {
                 *load += extra;
             }
             if stage < delay {
-                backlog = backlog_after(backlog, mean, replica * ready(stage), stage_seconds);
+                backlog = backlog_after(backlog, mean + self.retries, replica * ready(stage), stage_seconds);
             }
         }
     }
@@ -368,7 +376,7 @@ impl<I: Identification + Clone> Controller for ModelPredictive<I> {
         self.surprise.clear();
         self.orders.clear();
         self.ready_before = 0;
-        self.scraped_seconds = None;
+        (self.scraped_seconds, self.retries) = (None, 0.0);
         (self.bias, self.corrected_seconds) = (0.0, 0.0);
         self.last = Answer::default();
     }
@@ -381,7 +389,12 @@ impl<I: Identification + Clone> Controller for ModelPredictive<I> {
         self.surprise.observe(observation);
         self.orders.see(now, status.starting, status.ready.saturating_sub(self.ready_before));
         self.ready_before = status.ready;
-        self.scraped_seconds = observation.latest().map(|scrape| scrape.at_seconds).or(self.scraped_seconds);
+        if let Some(scrape) = observation.latest() {
+            self.scraped_seconds = Some(scrape.at_seconds);
+            let first = scrape.demand_per_second().unwrap_or(0.0);
+            self.retries =
+                scrape.retries_per_second().map_or(0.0, |again| (again - RETRIES * first).max(0.0));
+        }
         self.correct();
         self.last.is_planned = false;
         if self.scraped_seconds.is_none_or(|at| now - at > self.settings.stale_seconds) {

@@ -102,6 +102,8 @@ struct Desk {
     facts: OperatorFacts,
     controller: ModelPredictive<Fluid>,
     load: Vec<f64>,
+    /// Attempts a second that come again.
+    retries: f64,
     now_seconds: f64,
     pool: PoolStatus,
     under_way: Vec<(f64, Replicas)>,
@@ -124,7 +126,15 @@ impl Desk {
         let pool =
             PoolStatus { declared: initial, observed: initial, ready: initial, ..PoolStatus::default() };
         let pool = PoolStatus { dollars_per_replica_hour: facts.pools[0].dollars_per_replica_hour, ..pool };
-        Self { facts, controller, load: load.to_vec(), now_seconds: 0.0, pool, under_way: Vec::new() }
+        Self {
+            facts,
+            controller,
+            load: load.to_vec(),
+            retries: 0.0,
+            now_seconds: 0.0,
+            pool,
+            under_way: Vec::new(),
+        }
     }
 
     /// One decision, carried out; time goes on by a tick.
@@ -134,7 +144,7 @@ impl Desk {
         let scrape = Scrape {
             at_seconds: self.now_seconds,
             window_seconds: 15.0,
-            requests_per_second: load,
+            requests_per_second: load.map(|load| load + self.retries),
             first_attempts_per_second: load,
             ..Scrape::default()
         };
@@ -196,6 +206,21 @@ fn with_a_true_forecast_capacity_is_there_when_the_load_is_and_not_before() {
         desk.step();
     }
     assert_eq!(desk.pool.ready, 3);
+}
+
+/// Whoever failed comes again: the fleet serves attempts, of which the forecast of users knows nothing. Beyond a tenth of
+/// the demand, which may be noise, they are load: 10.4 a second for which there is no capacity until the order arrives
+/// four stages later, 624 of them by then. Those are cleared within a stage, so ⌈(16 + 10.4 + 624/15)/4⌉ = 17 replicas.
+#[test]
+fn retries_are_served_beside_the_forecast() {
+    for (retries, wanted) in [(0.0, 4), (1.5, 4), (12.0, 17)] {
+        let mut desk = Desk::new(&[16.0; 400], true, |_| {});
+        for _ in 0..20 {
+            desk.step();
+        }
+        desk.retries = retries;
+        assert_eq!(desk.step().targets[0].wanted, wanted, "{retries} retries a second");
+    }
 }
 
 #[test]

@@ -82,6 +82,8 @@ pub struct Online {
     state_seconds: f64,
     /// The queue brought forward to the last look.
     queue_now: QueueState,
+    /// Ready on average since the last scrape.
+    ready_now: f64,
     requests_per_second: f64,
     queue_length: Option<f64>,
     n_alarms: u32,
@@ -167,6 +169,7 @@ impl Online {
             past: Past::default(),
             state_seconds: 0.0,
             queue_now: QueueState::default(),
+            ready_now: 0.0,
             requests_per_second: 0.0,
             queue_length: None,
             n_alarms: 0,
@@ -189,6 +192,7 @@ impl Online {
         }
         let late = observation.now_seconds - self.state_seconds;
         let (ready, _) = self.history.mean(self.state_seconds, observation.now_seconds);
+        self.ready_now = ready;
         self.queue_now = if late > 0.0 {
             self.queueing.model.flow(self.queue, self.requests_per_second, ready, late).after
         } else {
@@ -623,8 +627,16 @@ impl Identification for Online {
         found.slots_per_replica / found.service_seconds
     }
 
+    /// All who wait, less those who would at rest by chance, in a fleet no fuller than square-root staffing with a margin
+    /// of one would have it: u = 1 − 1/√(slots + 1). At rest in a full fleet any queue is one of chance, and still somebody
+    /// has to serve it.
     fn backlog_requests(&self) -> f64 {
-        self.queue_now.backlog
+        let QueueState { backlog, waiting } = self.queue_now;
+        let model = &self.queueing.model;
+        let slots = model.parameters().slots_per_replica * self.ready_now;
+        let most = self.replica_requests_per_second() * self.ready_now * (1.0 - 1.0 / (slots + 1.0).sqrt());
+        let by_chance = model.rest(self.requests_per_second.min(most), self.ready_now).waiting;
+        (backlog + waiting - by_chance).max(0.0)
     }
 
     fn last_latency_seconds(&self) -> Option<Latencies> {

@@ -122,6 +122,32 @@ fn before_anything_is_measured_there_is_a_prior_that_answers() {
     assert!(service.latency_seconds.is_finite() && service.users == 100.0 * SCRAPE_SECONDS);
 }
 
+/// In a fleet at its limit any queue is one that chance may bring, and it is a backlog all the same: a planner that was told
+/// of none would let it stand. At ease nothing is missing.
+#[test]
+fn whoever_waits_in_a_full_fleet_is_a_backlog() {
+    let mut desk = Desk::new(Kind::Queueing, 3);
+    (desk.noise, desk.dropout) = (0.0, 0.0);
+    desk.excite(40);
+    let backlog = |desk: &mut Desk, utilization: f64, queue: f64| {
+        desk.now_seconds += SCRAPE_SECONDS;
+        let scrape = Scrape {
+            at_seconds: desk.now_seconds,
+            window_seconds: SCRAPE_SECONDS,
+            requests_per_second: Some(utilization * 20.0 / desk.service_seconds),
+            queue_length: Some(queue),
+            ..Scrape::default()
+        };
+        desk.look(5, &[scrape]);
+        desk.online.backlog_requests()
+    };
+    // By chance there wait C(20, 15.6) · 0.78 / 0.22, one or two, in a fleet as full as square-root staffing has it.
+    let full = backlog(&mut desk, 0.999, 300.0);
+    assert!((290.0..300.0).contains(&full), "{full} of 300");
+    let at_ease = backlog(&mut desk, 0.6, 0.3);
+    assert!(at_ease < 0.3, "{at_ease}");
+}
+
 #[test]
 fn one_scrape_is_better_than_the_facts_and_a_dozen_are_trusted() {
     let mut desk = Desk::new(Kind::Queueing, 2);
