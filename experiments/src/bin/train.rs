@@ -191,9 +191,6 @@ impl Sweep {
 
     /// All seeds, each from where its checkpoint stands.
     fn train(&self) -> anyhow::Result<Vec<Trained>> {
-        // Held while checkpoints are written, so that no other process writes there.
-        let _lock = Journal::<()>::open(&self.out)?;
-        let folder = self.out.join("partial");
         TRAINS.store(true, Ordering::SeqCst);
         ctrlc::set_handler(|| {
             if STOPS.swap(true, Ordering::SeqCst) || !TRAINS.load(Ordering::SeqCst) {
@@ -202,6 +199,9 @@ impl Sweep {
             }
         })
         .context("Ctrl-C")?;
+        // Held while checkpoints are written, so that no other process writes there.
+        let _lock = Journal::<()>::open(&self.out)?;
+        let folder = self.out.join("partial");
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(4));
         let reached = AtomicU64::new(0);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build().context("threads")?;
