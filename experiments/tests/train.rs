@@ -55,13 +55,12 @@ fn wrong_arguments_are_refused_with_code_2() {
     );
     check(
         &["--env", "chain", "--preset", "zoo"],
-        &expect!["error: --preset zoo: there are tuned settings for cart-pole, acrobot and mountain-car only"],
+        &expect![
+            "error: --preset zoo: there are tuned settings for cart-pole, acrobot and mountain-car only"
+        ],
     );
     check(&["--preset", "best"], &expect!["error: invalid value 'best' for '--preset <PRESET>'"]);
-    check(
-        &["--seeds", "0"],
-        &expect!["error: invalid value '0' for '--seeds <N>': 0 is not in 1..=1000"],
-    );
+    check(&["--seeds", "0"], &expect!["error: invalid value '0' for '--seeds <N>': 0 is not in 1..=1000"]);
     check(
         &["--env", "autoscale/mine.toml"],
         &expect!["error: --env autoscale/mine.toml: mine.toml: No such file or directory (os error 2)"],
@@ -82,7 +81,8 @@ fn results_do_not_depend_on_threads_and_a_stored_seed_is_found_again() {
     for (name, bytes) in &one {
         assert!(two[name] == *bytes, "{name} differs");
     }
-    for name in ["seed-0.agent", "seed-1.agent", "training.jsonl", "runs.csv", "report.html", "learning.svg"] {
+    for name in ["seed-0.agent", "seed-1.agent", "training.jsonl", "runs.csv", "report.html", "learning.svg"]
+    {
         assert!(one.contains_key(name), "{name} is missing");
     }
     // Four rules and two agents, two engines, two worlds.

@@ -204,12 +204,14 @@ impl Sweep {
         let folder = self.out.join("partial");
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(4));
         let reached = AtomicU64::new(0);
+        let seeds: Vec<u64> = (0..self.seeds).collect();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build().context("threads")?;
         let outcomes: Vec<anyhow::Result<Option<Trained>>> = pool.install(|| {
-            (0..self.seeds)
-                .into_par_iter()
+            seeds
+                .par_iter()
+                // One at a time: a run is long.
                 .with_max_len(1)
-                .map(|seed| {
+                .map(|&seed| {
                     if STOPS.load(Ordering::Relaxed) {
                         return Ok(None);
                     }

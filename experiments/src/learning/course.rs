@@ -127,7 +127,7 @@ impl Course<'_> {
         let mut written = Instant::now();
         let steps = self.options.steps;
         while let Some(progress) = state.learning.next() {
-            let progress = progress.map_err(|error| self.told(error))?;
+            let progress = progress.map_err(|error| self.told(&error))?;
             state.log.take(&progress);
             if progress.step.is_multiple_of(LOG_EVERY) || progress.step == steps {
                 shown(state.log.close(self.seed, &progress));
@@ -252,7 +252,7 @@ impl Course<'_> {
     }
 
     /// An error of the learner, with what the user can go back to.
-    fn told(&self, error: LearningError) -> anyhow::Error {
+    fn told(&self, error: &LearningError) -> anyhow::Error {
         let kept = match self.checkpoint() {
             Some(path) if path.exists() => format!("the last checkpoint is {}", path.display()),
             _ => "no checkpoint was written before".to_owned(),

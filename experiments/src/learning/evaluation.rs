@@ -126,7 +126,7 @@ fn episodes(
 /// Who drives the fleet.
 enum Driver {
     Rule(NamedController),
-    Agent(u64, AgentFile),
+    Agent(u64, Box<AgentFile>),
 }
 
 fn days(
@@ -148,7 +148,7 @@ fn days(
     for it in trained {
         let agent = AgentFile::from_bytes(&it.agent)?;
         learnt_control::controller(&agent, &facts)?;
-        drivers.push((format!("dqn-{}", it.seed), it.agent.clone(), Driver::Agent(it.seed, agent)));
+        drivers.push((format!("dqn-{}", it.seed), it.agent.clone(), Driver::Agent(it.seed, Box::new(agent))));
     }
     let mut jobs = Vec::new();
     for engine in ENGINES {

@@ -141,26 +141,24 @@ fn caption(engine: Engine) -> String {
 /// The mean of the middle half of the seeds, with an interval from ten seeds on.
 fn over_seeds(means: &[f64], what: &str, show: fn(f64) -> String) -> String {
     let statistic = &mut |groups: &[Vec<f64>]| interquartile_mean(&groups[0]);
-    match stratified(&[means], statistic, N_DRAWS, LEVEL, RESAMPLING) {
-        Some(it) => format!(
+    if let Some(it) = stratified(&[means], statistic, N_DRAWS, LEVEL, RESAMPLING) {
+        return format!(
             "Interquartile mean {what} over {} training seeds: {} ({} % interval {} to {}, seeds resampled).",
             means.len(),
             show(it.estimate),
             number(LEVEL * 100.0),
             show(it.low),
             show(it.high)
-        ),
-        None => {
-            let (least, most) = extent(means);
-            format!(
-                "Over {} training seeds: {what} {} to {}, mean {}. With fewer than {PAIRS_MIN} seeds there is no interval.",
-                means.len(),
-                show(least),
-                show(most),
-                show(mean(means))
-            )
-        }
+        );
     }
+    let (least, most) = extent(means);
+    format!(
+        "Over {} training seeds: {what} {} to {}, mean {}. With fewer than {PAIRS_MIN} seeds there is no interval.",
+        means.len(),
+        show(least),
+        show(most),
+        show(mean(means))
+    )
 }
 
 fn extent(values: &[f64]) -> (f64, f64) {
