@@ -244,7 +244,7 @@ impl Sweep {
         }
         if trained.len() as u64 != self.seeds {
             bail!(
-                "interrupted: {} of {} runs are trained, and {} steps of others are kept in {}; the same command goes on",
+                "interrupted: {} of {} runs are trained, and {} steps of the others are kept in {}; the same command goes on",
                 trained.len(),
                 self.seeds,
                 reached.into_inner(),
