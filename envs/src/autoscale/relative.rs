@@ -134,7 +134,9 @@ mod tests {
     /// steps of a minute.
     #[test]
     fn a_reward_is_the_load_less_the_dollars_in_replicas() {
-        let scenario = scenario();
+        // Ten times the penalty, so that one replica alone meets the limit.
+        let text = EXAMPLE.replacen("dollars_per_user = 0.001", "dollars_per_user = 0.01", 1);
+        let scenario = Scenario::parse(&text).expect("the example is right");
         let price = scenario.pools[0].dollars_per_replica_hour;
         assert_eq!((scenario.work.mean(), scenario.pools[0].concurrency), (0.5, 4));
         let (mut plain, mut env) = (dollars(&scenario), relative(&scenario));
