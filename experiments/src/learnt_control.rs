@@ -315,7 +315,7 @@ mod tests {
         (agent.ranges.least[ready], agent.ranges.most[ready]) = (0.0, 0.3);
         let (kept, summary) = drive(&agent, &scenario, seed);
         let start = f64::from(scenario.facts().calendar.warm_up_seconds);
-        let (taken_over, own): (Vec<_>, Vec<_>) = kept
+        let (taken_over, own): (Vec<&(f64, u32, Decision)>, Vec<_>) = kept
             .0
             .iter()
             .filter(|(at, _, _)| *at >= start - 1.0)
