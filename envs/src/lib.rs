@@ -3,6 +3,8 @@
 //! - [`CartPole`], [`MountainCar`], [`Acrobot`]: as Gymnasium v1 defines them, references for learners;
 //! - [`Chain`]: five cells whose optimal values are known in closed form;
 //! - [`Autoscale`]: the simulated service, over either engine;
+//! - [`Relative`]: the same with rewards in replicas too many, for learners;
+//! - [`Randomised`]: variants of one environment, drawn by the seed of the episode;
 //! - [`VectorEnv`]: many copies stepped together, with automatic reset;
 //! - [`conformance::check`]: what every environment must pass.
 //!
@@ -32,13 +34,15 @@ pub mod conformance;
 #[cfg(test)]
 mod golden;
 pub mod mountain_car;
+pub mod randomised;
 pub mod vector;
 
 pub use acrobot::Acrobot;
-pub use autoscale::{ActionSet, Autoscale, AutoscaleOptions, RichView, SourceView, View};
+pub use autoscale::{ActionSet, Autoscale, AutoscaleOptions, Relative, RichView, SourceView, View};
 pub use cart_pole::CartPole;
 pub use chain::Chain;
 pub use mountain_car::MountainCar;
+pub use randomised::Randomised;
 pub use vector::VectorEnv;
 
 use tidegate_core::{Quantity, Space};

@@ -10,6 +10,7 @@ use tidegate_forecast::SeasonalNaive;
 
 use crate::cli::Choice;
 use crate::forecasters;
+use crate::learnt_control;
 use crate::predictive_control;
 use crate::scenarios::Study;
 
@@ -30,15 +31,15 @@ pub const DEFAULT: [&str; 11] = [
 
 /// Every kind that there is. Controllers of other crates join here. Forecasters know nothing before the run.
 pub fn catalog() -> Catalog {
-    complete(forecasters::without_history())
+    complete(forecasters::without_history(), None)
 }
 
-/// The same for the runs of one study: forecasters have seen its training days.
+/// The same for the runs of one study: forecasters have seen its training days, and the agent is that of its scenario.
 pub fn catalog_for(study: &Study) -> Catalog {
-    complete(forecasters::of_study(study))
+    complete(forecasters::of_study(study), Some(&study.name))
 }
 
-fn complete(forecasters: Forecasters) -> Catalog {
+fn complete(forecasters: Forecasters, scenario: Option<&str>) -> Catalog {
     let rules = Catalog::rules();
     rules
         .clone()
@@ -50,6 +51,7 @@ fn complete(forecasters: Forecasters) -> Catalog {
         .with(predictive::kind(forecasters.clone()))
         .with(predictive_control::kind(forecasters.clone()))
         .with(scryer::kind(rules, forecasters))
+        .with(learnt_control::kind(scenario))
 }
 
 /// Whether controllers of this kind forecast, and so know what came before the run.
@@ -66,7 +68,11 @@ pub fn forecasts(kind: &str) -> bool {
 /// # Errors
 /// If the file cannot be read or is wrong, or a name is unknown.
 pub fn chosen(choice: &Choice, catalog: &Catalog) -> anyhow::Result<Vec<NamedController>> {
-    let kinds: Vec<&str> = catalog.list().iter().map(|kind| kind.about.kind).collect();
+    let mut kinds: Vec<&str> = catalog.list().iter().map(|kind| kind.about.kind).collect();
+    if choice.controller.is_empty() {
+        // An agent is of one scenario: it runs where it is asked for by name.
+        kinds.retain(|kind| *kind != learnt_control::KIND);
+    }
     let shown = if choice.full || !choice.controller.is_empty() { &kinds[..] } else { &DEFAULT[..] };
     let mut known: Vec<NamedController> = shown.iter().map(|kind| NamedController::of_kind(kind)).collect();
     if let Some(path) = &choice.controllers {

@@ -16,6 +16,7 @@ pub use tuning::{Change, Course, before_and_after, searches};
 
 pub mod forecasts;
 pub mod identification;
+pub mod learning;
 pub mod plan;
 mod tuning;
 

@@ -26,6 +26,8 @@ pub mod figures;
 pub mod fleet;
 pub mod forecasters;
 pub mod identification;
+pub mod learning;
+pub mod learnt_control;
 pub mod manifest;
 pub mod oracle;
 pub mod outputs;

@@ -9,6 +9,7 @@ use tidegate_core::{Controller, Split};
 
 use crate::cli::Engine;
 use crate::engine::{Timed, simulate};
+use crate::learnt_control;
 use crate::outputs;
 use crate::recorder::Recorder;
 use crate::runs::{self, Finished};
@@ -30,7 +31,9 @@ pub struct Scored {
 /// The hash of what a run depends on: the program, the scenario, the controller with its parameters there, and what
 /// else the experiment may vary, such as the engine. Its name and its seed are in the name of the run.
 pub fn hash(program: &str, study: &Study, controller: &NamedController, more: &[&str]) -> String {
-    let parameters = effective_parameters(controller, &study.scenario().controllers).to_string();
+    let parameters = effective_parameters(controller, &study.scenario().controllers);
+    let agent = learnt_control::file_hash(&parameters);
+    let parameters = format!("{parameters}{agent}");
     let all = [program, &study.hash, &controller.kind, &parameters];
     let parts: Vec<&[u8]> = all.iter().chain(more).map(|part| part.as_bytes()).collect();
     runs::hash(&parts)

@@ -103,6 +103,28 @@ impl Distribution {
         if mean > 0.0 { (second_moment / (mean * mean) - 1.0).max(0.0) } else { 0.0 }
     }
 
+    /// The same with every duration `factor` times as long: the mean is scaled, the coefficient of variation stays.
+    ///
+    /// # Panics
+    /// If the factor is not positive and finite.
+    pub fn scaled(&self, factor: f64) -> Self {
+        assert!(factor > 0.0 && factor.is_finite(), "a scale must be positive, but is {factor}");
+        match self {
+            Self::Constant { seconds } => Self::Constant { seconds: factor * seconds },
+            Self::Exponential { mean_seconds } => Self::Exponential { mean_seconds: factor * mean_seconds },
+            Self::LogNormal { location, scale } => {
+                Self::LogNormal { location: location + factor.ln(), scale: *scale }
+            }
+            Self::HyperExponential { share, mean_seconds } => Self::HyperExponential {
+                share: *share,
+                mean_seconds: mean_seconds.map(|seconds| factor * seconds),
+            },
+            Self::Empirical { quantiles_seconds } => Self::Empirical {
+                quantiles_seconds: quantiles_seconds.iter().map(|seconds| factor * seconds).collect(),
+            },
+        }
+    }
+
     /// One draw in seconds.
     #[inline]
     pub fn sample(&self, rng: &mut ChaCha8Rng) -> f64 {
@@ -225,6 +247,16 @@ mod tests {
             assert_relative_eq!(mean, distribution.mean(), max_relative = 0.01);
             // The fourth moment of the widest log-normal makes its sample variance the loosest of all.
             assert_relative_eq!(variance / (mean * mean), distribution.scv(), max_relative = 0.15);
+        }
+    }
+
+    #[test]
+    fn a_scaled_distribution_is_as_wide_for_its_mean() {
+        for distribution in all() {
+            let scaled = distribution.scaled(1.7);
+            assert_relative_eq!(scaled.mean(), 1.7 * distribution.mean(), max_relative = 1e-12);
+            assert_relative_eq!(scaled.scv(), distribution.scv(), max_relative = 1e-9);
+            assert_relative_eq!(scaled.survival(3.4), distribution.survival(2.0), max_relative = 1e-12);
         }
     }
 

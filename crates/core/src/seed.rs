@@ -82,6 +82,8 @@ pub enum Stream {
     LaunchHook = 22,
     /// Candidates of a search for better parameters.
     Search = 23,
+    /// Variants of a scenario that a learner is trained on, keyed by (variant, parameter).
+    Variants = 24,
 }
 
 impl Seed {

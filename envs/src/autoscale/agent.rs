@@ -45,6 +45,40 @@ impl<V: View, F: FnMut(&V::Vector, &[bool]) -> usize> Agent<V, F> {
             warm_up_seconds: f64::from(facts.calendar.warm_up_seconds),
         })
     }
+
+    /// What there is to see now; to be called once for every observation.
+    pub fn see(&mut self, observation: &Observation<'_>) -> V::Vector {
+        self.view.see(observation)
+    }
+
+    /// Whether the warm-up is over by then, so that the policy is asked.
+    pub fn acts_at(&self, now_seconds: f64) -> bool {
+        // Half a period of margin for rounding; decisions fall on multiples of the period.
+        now_seconds >= self.warm_up_seconds - self.period_seconds / 2.0
+    }
+
+    /// What the policy does about what was seen.
+    pub fn answer(&mut self, seen: &V::Vector, now_seconds: f64) -> Decision {
+        let acts = self.acts_at(now_seconds);
+        let targets = &mut self.targets[..self.initial.1];
+        let mut reason = Reason::new("holds the initial fleet while the run warms up");
+        if acts {
+            self.actions.allowed(targets, &mut self.mask);
+            let action = (self.policy)(seen, &self.mask);
+            self.actions.apply(action, targets);
+            reason = Reason::new("greedy action").with("action", action as f64);
+        }
+        Decision { targets: Targets::of(targets), basis: Basis::Normal, reason }
+    }
+
+    /// Goes on from what somebody else decided: actions change these counts.
+    ///
+    /// # Panics
+    /// If there is not one target a pool.
+    pub fn follow(&mut self, targets: &[PoolTarget]) {
+        assert_eq!(targets.len(), self.initial.1, "one target a pool");
+        self.targets[..targets.len()].copy_from_slice(targets);
+    }
 }
 
 impl<V: View, F: FnMut(&V::Vector, &[bool]) -> usize> Controller for Agent<V, F> {
@@ -58,16 +92,7 @@ impl<V: View, F: FnMut(&V::Vector, &[bool]) -> usize> Controller for Agent<V, F>
     }
 
     fn decide(&mut self, observation: &Observation<'_>) -> Decision {
-        let seen = self.view.see(observation);
-        let targets = &mut self.targets[..self.initial.1];
-        let mut reason = Reason::new("holds the initial fleet while the run warms up");
-        // Half a period of margin for rounding; decisions fall on multiples of the period.
-        if observation.now_seconds >= self.warm_up_seconds - self.period_seconds / 2.0 {
-            self.actions.allowed(targets, &mut self.mask);
-            let action = (self.policy)(&seen, &self.mask);
-            self.actions.apply(action, targets);
-            reason = Reason::new("greedy action").with("action", action as f64);
-        }
-        Decision { targets: Targets::of(targets), basis: Basis::Normal, reason }
+        let seen = self.see(observation);
+        self.answer(&seen, observation.now_seconds)
     }
 }

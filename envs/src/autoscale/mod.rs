@@ -20,10 +20,12 @@ mod agent;
 mod clock;
 #[cfg(test)]
 mod counter_plant;
+pub mod relative;
 pub mod view;
 
 pub use actions::{ActionSet, Actions};
 pub use agent::Agent;
+pub use relative::{NoPrice, Relative};
 pub use view::{RichView, SourceView, View, load_scale_unmeasured, rich_width};
 
 use tidegate_core::plant::Phase;

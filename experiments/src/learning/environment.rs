@@ -1,0 +1,372 @@
+//! What can be learnt, by name: the classic environments, the built-in scenarios, and the source document's own setting.
+//!
+//! `autoscale/<scenario>` trains on variants of the scenario on the fluid engine, so that the agent holds on the request
+//! engine and on a service that is not quite as written. Variant v draws, log-uniformly and by the training seed's stream
+//! `Variants`, factors on the load (0.7 to 1.4), on every start-up (0.7 to 1.5) and on the work of a request (0.8 to 1.25);
+//! what the operator believes (nominal start-up, prices, limits) stays as written. Rewards are those of
+//! [`tidegate_envs::Relative`]. `source/<scenario>` is the source document's setting: four numbers, −1, 0, +1 every tick,
+//! dollars, the scenario as written.
+
+use anyhow::{Context, bail};
+use tidegate_core::scenario::{Scale, Workload};
+use tidegate_core::{Env, Scenario, Seed, Spec, Step, Stream};
+use tidegate_envs::autoscale::{Relative, load_scale_unmeasured, rich_width};
+use tidegate_envs::{
+    Acrobot, Autoscale, CartPole, Chain, MountainCar, Randomised, RichView, SourceView, View,
+};
+use tidegate_sim::fluid::FluidPlant;
+
+use crate::learning::agent::{Access, Sees, SharedRanges};
+use crate::scenarios::{self, Study};
+
+/// The classic environments, in the order of lists.
+pub const CLASSICS: [&str; 4] = ["cart-pole", "acrobot", "mountain-car", "chain"];
+
+/// Copies that learn on a service at once; the classic environments have one, as in what was published.
+const COPIES: u64 = 8;
+
+/// Variants of each copy.
+const VARIANTS: u64 = 4;
+
+/// Most pools that an agent can see here: each number is a program of its own.
+pub const POOLS_LEARNT_MAX: usize = 4;
+
+/// How many replicas an agent may add or take away in a step.
+const STEP_MAX: u32 = 4;
+
+/// Variant parameters: least and most factor, each ratio as likely.
+const LOAD: (f64, f64) = (0.7, 1.4);
+const STARTUP: (f64, f64) = (0.7, 1.5);
+const WORK: (f64, f64) = (0.8, 1.25);
+
+/// What is learnt.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// One of [`CLASSICS`].
+    Classic(&'static str),
+    /// A service.
+    Service(Service),
+}
+
+/// A service that is learnt.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// As on the command line, for example `autoscale/web-diurnal`.
+    pub name: String,
+    /// The scenario as written.
+    pub study: Study,
+    /// How the agent is let onto it.
+    pub access: Access,
+}
+
+impl Task {
+    /// What this name means; with `smoke` a service has one hour.
+    ///
+    /// # Errors
+    /// If there is no such environment, or no agent can be let onto the service.
+    pub fn named(name: &str, smoke: bool) -> anyhow::Result<Self> {
+        if let Some(known) = CLASSICS.iter().find(|known| **known == name) {
+            return Ok(Self::Classic(known));
+        }
+        let Some((kind @ ("autoscale" | "source"), scenario)) = name.split_once('/') else {
+            bail!(
+                "--env: {name:?} is none of {}, autoscale/<scenario>, source/<scenario>",
+                CLASSICS.join(", ")
+            );
+        };
+        let study = scenarios::named(scenario, smoke).with_context(|| format!("--env {name}"))?;
+        let written = study.scenario();
+        if written.pools.len() > POOLS_LEARNT_MAX {
+            let n_pools = written.pools.len();
+            bail!(
+                "--env {name}: the service has {n_pools} pools, but an agent sees at most {POOLS_LEARNT_MAX}"
+            );
+        }
+        let (sees, step_max, ticks_per_step) = match kind {
+            "source" => (Sees::Source, 1, 1),
+            _ => (Sees::Rich, STEP_MAX, ticks_per_minute(written)),
+        };
+        let access = Access { sees, step_max, ticks_per_step, tick_seconds: written.tick_seconds };
+        let service = Service { name: format!("{kind}/{}", study.name), study, access };
+        // That an environment can be made is told by making one, before the first run.
+        service.variant(service.study.scenario()).with_context(|| format!("--env {name}"))?;
+        Ok(Self::Service(service))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Classic(name) => name,
+            Self::Service(service) => &service.name,
+        }
+    }
+
+    /// Of everything that it is made of; the program is hashed apart.
+    pub fn hash(&self) -> String {
+        match self {
+            Self::Classic(name) => (*name).to_owned(),
+            Self::Service(service) => format!("{} {}", service.name, service.study.hash),
+        }
+    }
+
+    /// The copies that learn with this training seed, which write what they observe into `ranges`.
+    pub fn training(&self, seed: u64, ranges: &SharedRanges) -> Vec<AnyEnv> {
+        let watched = |env: Box<dyn Erased>| AnyEnv { env, ranges: Some(ranges.clone()) };
+        match self {
+            Self::Classic(name) => vec![watched(classic(name))],
+            Self::Service(service) => (0..COPIES).map(|copy| watched(service.copy(seed, copy))).collect(),
+        }
+    }
+
+    /// One environment as it is evaluated: a classic one as it is, a service as written.
+    pub fn plain(&self) -> AnyEnv {
+        let env = match self {
+            Self::Classic(name) => classic(name),
+            Self::Service(service) => {
+                service.variant(service.study.scenario()).expect("one was made when the task was named")
+            }
+        };
+        AnyEnv { env, ranges: None }
+    }
+}
+
+impl Service {
+    fn copy(&self, seed: u64, copy: u64) -> Box<dyn Erased> {
+        let scenario = self.study.scenario();
+        if self.access.sees == Sees::Source {
+            return self.variant(scenario).expect("one was made when the task was named");
+        }
+        let variants = (0..VARIANTS)
+            .map(|variant| {
+                let changed = varied(scenario, Seed::training(seed), copy * VARIANTS + variant);
+                let env = self.variant(&changed).expect("one was made when the task was named");
+                AnyEnv { env, ranges: None }
+            })
+            .collect();
+        Box::new(Randomised::new(variants))
+    }
+
+    /// The environment over one scenario that differs from the written one in what the operator does not know.
+    fn variant(&self, scenario: &Scenario) -> anyhow::Result<Box<dyn Erased>> {
+        match (self.access.sees, scenario.pools.len()) {
+            (Sees::Source, _) => {
+                let facts = scenario.facts();
+                let view = SourceView::new(&facts, load_scale_unmeasured(&facts));
+                Ok(Box::new(self.dollars(scenario, view)?))
+            }
+            (Sees::Rich, 1) => self.rich::<{ rich_width(1) }>(scenario),
+            (Sees::Rich, 2) => self.rich::<{ rich_width(2) }>(scenario),
+            (Sees::Rich, 3) => self.rich::<{ rich_width(3) }>(scenario),
+            (Sees::Rich, _) => self.rich::<{ rich_width(POOLS_LEARNT_MAX) }>(scenario),
+        }
+    }
+
+    fn rich<const WIDTH: usize>(&self, scenario: &Scenario) -> anyhow::Result<Box<dyn Erased>> {
+        let facts = scenario.facts();
+        let view = RichView::<WIDTH>::new(&facts, load_scale_unmeasured(&facts));
+        Ok(Box::new(Relative::new(self.dollars(scenario, view)?, scenario)?))
+    }
+
+    fn dollars<V: View>(&self, scenario: &Scenario, view: V) -> anyhow::Result<Autoscale<FluidPlant, V>> {
+        Ok(Autoscale::new(FluidPlant::new(scenario), view, scenario, self.access.options())?)
+    }
+}
+
+/// A variant of a scenario: load, start-ups and work times factors that the seed draws.
+pub fn varied(scenario: &Scenario, seed: Seed, variant: u64) -> Scenario {
+    let key = seed.key(Stream::Variants);
+    let factor = |parameter: u64, (least, most): (f64, f64)| -> f64 {
+        least * (most / least).powf(key.uniform(variant, parameter))
+    };
+    let (load, startup, work) = (factor(0, LOAD), factor(1, STARTUP), factor(2, WORK));
+    let mut varied = scenario.clone();
+    varied.workload = Workload::Scaled(Box::new(varied.workload), Scale::Factor(load));
+    varied.work = varied.work.scaled(work);
+    for pool in &mut varied.pools {
+        pool.startup = pool.startup.scaled(startup);
+    }
+    varied
+}
+
+/// The number of ticks nearest to a minute that divides warm-up and horizon.
+fn ticks_per_minute(scenario: &Scenario) -> u32 {
+    let Scenario { warm_up_ticks, horizon_ticks, tick_seconds, .. } = *scenario;
+    let away = |ticks: u32| (f64::from(ticks) * tick_seconds - 60.0).abs();
+    (1..=horizon_ticks)
+        .filter(|ticks| warm_up_ticks.is_multiple_of(*ticks) && horizon_ticks.is_multiple_of(*ticks))
+        .min_by(|a, b| away(*a).total_cmp(&away(*b)))
+        .unwrap_or(1)
+}
+
+fn classic(name: &str) -> Box<dyn Erased> {
+    match name {
+        "cart-pole" => Box::new(CartPole::new()),
+        "acrobot" => Box::new(Acrobot::new()),
+        "mountain-car" => Box::new(MountainCar::new()),
+        _ => Box::new(Chain::new()),
+    }
+}
+
+/// Numbers of the widest observation.
+const WIDTH_MAX: usize = rich_width(POOLS_LEARNT_MAX);
+
+/// An observation of any environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    values: [f32; WIDTH_MAX],
+    width: usize,
+}
+
+impl Seen {
+    fn of(observation: &[f32]) -> Self {
+        let mut values = [0.0; WIDTH_MAX];
+        values[..observation.len()].copy_from_slice(observation);
+        Self { values, width: observation.len() }
+    }
+}
+
+impl AsRef<[f32]> for Seen {
+    fn as_ref(&self) -> &[f32] {
+        &self.values[..self.width]
+    }
+}
+
+/// Any environment whose action is a choice, so that the learner is compiled once. What a call through a pointer costs is
+/// nothing beside a gradient step.
+pub struct AnyEnv {
+    env: Box<dyn Erased>,
+    ranges: Option<SharedRanges>,
+}
+
+impl AnyEnv {
+    fn see(&self, observation: &Seen) {
+        if let Some(ranges) = &self.ranges {
+            ranges.borrow_mut().see(observation.as_ref());
+        }
+    }
+}
+
+impl Env for AnyEnv {
+    type Action = usize;
+    type Observation = Seen;
+    /// Reports look at runs of controllers.
+    type Info = ();
+
+    fn spec(&self) -> &Spec {
+        self.env.its_spec()
+    }
+
+    fn reset(&mut self, seed: Seed) -> Seen {
+        let seen = self.env.begin(seed);
+        self.see(&seen);
+        seen
+    }
+
+    fn step(&mut self, action: usize) -> Step<Seen> {
+        let step = self.env.go_on(action);
+        self.see(&step.observation);
+        step
+    }
+
+    fn info(&self) -> &() {
+        &()
+    }
+
+    fn allowed(&self, mask: &mut [bool]) {
+        self.env.its_allowed(mask);
+    }
+}
+
+/// [`Env`] without its types.
+trait Erased {
+    fn its_spec(&self) -> &Spec;
+    fn begin(&mut self, seed: Seed) -> Seen;
+    fn go_on(&mut self, action: usize) -> Step<Seen>;
+    fn its_allowed(&self, mask: &mut [bool]);
+}
+
+impl<E: Env<Action = usize>> Erased for E {
+    fn its_spec(&self) -> &Spec {
+        self.spec()
+    }
+
+    fn begin(&mut self, seed: Seed) -> Seen {
+        Seen::of(self.reset(seed).as_ref())
+    }
+
+    fn go_on(&mut self, action: usize) -> Step<Seen> {
+        let Step { observation, reward, end } = self.step(action);
+        Step { observation: Seen::of(observation.as_ref()), reward, end }
+    }
+
+    fn its_allowed(&self, mask: &mut [bool]) {
+        self.allowed(mask);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::Distribution;
+    use tidegate_envs::conformance;
+
+    use super::*;
+
+    #[test]
+    fn every_built_in_scenario_can_be_learnt_in_steps_of_about_a_minute() {
+        for (name, _, _) in scenarios::list() {
+            for kind in ["autoscale", "source"] {
+                let task = Task::named(&format!("{kind}/{name}"), true).expect("it can be learnt");
+                let Task::Service(service) = &task else { unreachable!("it is a service") };
+                let seconds = service.access.step_seconds();
+                assert!(kind == "source" || (30.0..=90.0).contains(&seconds), "{name}: {seconds} s");
+                let spec = task.plain();
+                assert_eq!(spec.spec().name, format!("autoscale/{name}"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_agent_trains_on_conforms() {
+        let task = Task::named("autoscale/flash-crowd", true).expect("it can be learnt");
+        let ranges = SharedRanges::default();
+        conformance::check(|| task.training(3, &ranges).swap_remove(5)).unwrap();
+        let seen = ranges.borrow();
+        assert!(seen.least.iter().zip(&seen.most).any(|(least, most)| least < most));
+    }
+
+    #[test]
+    fn variants_change_what_the_operator_does_not_know_within_their_bounds() {
+        let study = scenarios::named("web-diurnal", false).expect("it is built in");
+        let scenario = study.scenario();
+        let mut loads = Vec::new();
+        for variant in 0..200 {
+            let varied = varied(scenario, Seed::training(1), variant);
+            assert_eq!(varied.facts(), scenario.facts());
+            let ratio = |of: fn(&Scenario) -> &Distribution| of(&varied).mean() / of(scenario).mean();
+            let (work, startup) = (ratio(|it| &it.work), ratio(|it| &it.pools[0].startup));
+            assert!((0.8..1.25).contains(&work) && (0.7..1.5).contains(&startup), "{work}, {startup}");
+            let Workload::Scaled(_, Scale::Factor(load)) = varied.workload else { panic!("it is scaled") };
+            loads.push(load);
+        }
+        loads.sort_by(f64::total_cmp);
+        // Log-uniform: half of them below √(0.7 · 1.4) = 0.99, to three standard errors of the median.
+        assert!(loads[0] >= 0.7 && loads[199] < 1.4 && (loads[100] - 0.99).abs() < 0.08, "{}", loads[100]);
+    }
+
+    #[test]
+    fn what_cannot_be_learnt_is_named_with_what_can() {
+        let check = |name: &str, expected: expect_test::Expect| {
+            expected.assert_eq(&format!("{:#}", Task::named(name, true).expect_err("there is none")));
+        };
+        check(
+            "cartpole",
+            expect_test::expect![[
+                r#"--env: "cartpole" is none of cart-pole, acrobot, mountain-car, chain, autoscale/<scenario>, source/<scenario>"#
+            ]],
+        );
+        let error = format!("{:#}", Task::named("autoscale/x", true).expect_err("there is none"));
+        assert!(
+            error.starts_with("--env autoscale/x: --scenario: \"x\" is none of web-diurnal, flash-crowd")
+        );
+    }
+}
