@@ -24,6 +24,8 @@ pub enum Preset {
     Rainbow,
     /// What Stable-Baselines3's zoo tuned; cart-pole, acrobot and mountain-car only.
     Zoo,
+    /// Ours: dueling streams, ten steps and a learning rate that falls to 0 on top of `zoo`, or of `dqn` where there is none.
+    Steady,
 }
 
 impl Preset {
@@ -34,6 +36,7 @@ impl Preset {
             Self::Double => "double",
             Self::Rainbow => "rainbow",
             Self::Zoo => "zoo",
+            Self::Steady => "steady",
         }
     }
 }
@@ -76,6 +79,11 @@ fn classic(name: &str, preset: Preset, steps: Option<u64>) -> anyhow::Result<Opt
             };
             Options { steps, ..tuned }
         }
+        Preset::Steady if name == "cart-pole" => Options { steps, ..Options::steady() },
+        Preset::Steady => {
+            let zoo = classic(name, Preset::Zoo, Some(steps));
+            steadied(zoo.unwrap_or_else(|_| Options::dqn(steps)))
+        }
     };
     if name == "chain" {
         // Its values are known for this discount, and it is too small for a network of two layers.
@@ -83,6 +91,13 @@ fn classic(name: &str, preset: Preset, steps: Option<u64>) -> anyhow::Result<Opt
         return Ok(Options { discount, hidden: vec![32], ..options });
     }
     Ok(options)
+}
+
+/// What made all seeds of cart-pole good; see `Options::steady`.
+fn steadied(options: Options) -> Options {
+    let from = options.learning_rate.at(0);
+    let learning_rate = Schedule::Linear { from, to: 0.0, steps: options.gradient_steps_total() };
+    Options { dueling: true, n_steps: 10, learning_rate, ..options }
 }
 
 fn service(service: &Service, preset: Preset, steps: u64) -> anyhow::Result<Options> {
@@ -115,6 +130,7 @@ fn service(service: &Service, preset: Preset, steps: u64) -> anyhow::Result<Opti
                 Options::rainbow(steps, least, most);
             Options { dueling, prioritized, noisy, head, exploration, adam, ..double }
         }
+        Preset::Steady => steadied(base),
         Preset::Zoo => {
             bail!("--preset zoo: there are tuned settings for cart-pole, acrobot and mountain-car only")
         }
