@@ -296,8 +296,7 @@ mod tests {
             for (step, decided) in decided.iter().enumerate() {
                 env.allowed(&mut allowed);
                 let action = agent.policy.act(seen.as_ref(), &allowed);
-                let change = action as i64 - (allowed.len() as i64 - 1) / 2;
-                wanted = (i64::from(wanted) + change) as u32;
+                wanted = wanted + action as u32 - (allowed.len() as u32 - 1) / 2;
                 assert_eq!(*decided, wanted, "{name}, step {step}");
                 let taken = env.step(action);
                 seen = taken.observation;
