@@ -1,6 +1,8 @@
 //! The reward that an agent learns from, in units that do not depend on the service: replicas too many.
 //!
+//! ```text
 //! r = max(−1000, −(C − p Δ a) / (p Δ)), a = n E[S] / (c Δ)
+//! ```
 //!
 //! | symbol | word | unit |
 //! | --- | --- | --- |
