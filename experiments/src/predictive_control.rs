@@ -108,6 +108,13 @@ pub const ABOUT: About = About {
             "How fast the load is corrected where latency is not as the model expects, a window.",
         )
         .searched(Search::Linear { low: 0.0, high: 0.1 }),
+        Parameter::new(
+            "recourse_bounds",
+            "bounds",
+            "0.5",
+            "Where an order serves later than this after what it answers, but sooner than two bounds, a load above the median \
+             costs what it does until then; from 2 on never.",
+        ),
         GAP_AFTER,
         Parameter::new("period_seconds", "s", "(one tick)", "How often it decides."),
     ],
@@ -134,6 +141,7 @@ pub struct Parameters {
     pub ramp_down: Option<Replicas>,
     pub stop_share: f64,
     pub bias_gain: f64,
+    pub recourse_bounds: f64,
     pub stale_seconds: f64,
     pub period_seconds: Option<f64>,
 }
@@ -179,6 +187,7 @@ impl Default for Parameters {
             ramp_down: None,
             stop_share: 1.0,
             bias_gain: 0.02,
+            recourse_bounds: 0.5,
             stale_seconds: 300.0,
             period_seconds: None,
         }
@@ -195,7 +204,11 @@ fn check(names: &[&str], parameters: &Parameters) -> Result<(), FieldError> {
         ("period_seconds", parameters.period_seconds.unwrap_or(1.0)),
         ("stale_seconds", parameters.stale_seconds),
     ])?;
-    not_negative(&[("stop_share", parameters.stop_share), ("bias_gain", parameters.bias_gain)])?;
+    not_negative(&[
+        ("stop_share", parameters.stop_share),
+        ("bias_gain", parameters.bias_gain),
+        ("recourse_bounds", parameters.recourse_bounds),
+    ])?;
     remembered(&[
         ("stale_seconds", parameters.stale_seconds),
         ("startup_seconds", parameters.startup_seconds.unwrap_or(0.0)),
@@ -252,6 +265,7 @@ pub fn settings(facts: &OperatorFacts, parameters: &Parameters) -> Result<Settin
         ramps: (parameters.ramp_up.unwrap_or(Replicas::MAX), parameters.ramp_down.unwrap_or(Replicas::MAX)),
         switching: Switching { up_dollars: 0.0, down_dollars: parameters.stop_share * start_dollars },
         bias_gain: parameters.bias_gain,
+        recourse_bounds: parameters.recourse_bounds,
         stale_seconds: parameters.stale_seconds,
     })
 }

@@ -50,7 +50,7 @@ fn fastest_with_costs(program: &OnePool, load: fn(f64) -> StageLoad, repeats: us
     let replicas_max = program.limits.bounds[0].high;
     let prices = Scenario::parse(EXAMPLE).expect("the example is right").facts().prices;
     let fluid = Fluid { level: prices.level, tick_seconds: 15.0 };
-    let mut surface = PenaltySurface::new(0.5 * REPLICA, replicas_max, 1);
+    let mut surfaces = PenaltySurface::new(0.5 * REPLICA, replicas_max, 1).into();
     let needed = |stage: usize| programs::needed(stage, n_stages, replicas_max) * REPLICA;
     let loads: Vec<StageLoad> = (0..n_stages).map(|stage| load(needed(stage))).collect();
     let mut problem = program.clone();
@@ -59,7 +59,7 @@ fn fastest_with_costs(program: &OnePool, load: fn(f64) -> StageLoad, repeats: us
     for _ in 0..repeats {
         let start = Instant::now();
         let bands = problem.limits.reachable().expect("there is a plan");
-        stage_costs(&mut surface, (&fluid, &prices), &loads, 15.0, 0, &bands, &mut problem.stage);
+        stage_costs(&mut surfaces, (&fluid, &prices), &loads, 15.0, 0, &bands, &mut problem.stage);
         let built = Instant::now();
         black_box(solver.plan(black_box(&problem), &mut wanted)).expect("the program is sound");
         let end = Instant::now();

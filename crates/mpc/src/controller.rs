@@ -26,7 +26,7 @@
 //!
 //! **Recourse.** A plan that does not react would hold a fleet for every load that may come. Where what is seen is answered
 //! by an order that serves sooner than a fleet would be held, but not at once, a level above the median costs what it does
-//! until then; see [`stage_costs_with_recourse`].
+//! until then; see [`stage_costs`].
 //!
 //! **Surprise.** Where the load of the last forecast step is beyond what the forecast of now holds for possible, all of
 //! the horizon is scaled with it; see the factor in `surprise.rs`.
@@ -53,23 +53,19 @@ use tidegate_core::{
 
 use crate::dynamic::Proof;
 use crate::formulate::{
-    N_LEVELS, StageLoad, backlog_after, level_weights, prices_of, stage_costs, stage_costs_with_recourse,
-    stage_price,
+    N_LEVELS, StageLoad, backlog_after, level_weights, prices_of, stage_costs, stage_price,
 };
 use crate::orders::Orders;
 use crate::surprise::Surprise;
-use crate::{Band, DynamicProgramming, Law, OnePool, PenaltySurface, ProgramError, Switching, Table};
+use crate::{
+    Band, DynamicProgramming, Law, OnePool, PenaltySurface, ProgramError, Surfaces, Switching, Table,
+};
 
 /// The limits of z.
 pub const BIAS: (f64, f64) = (0.0, 0.5);
 
 /// Retries up to this share of the demand may be the noise of two sensors.
 const RETRIES: f64 = 0.1;
-
-/// Where an order serves within this share of the bound, the bound itself leaves time for what was not foreseen, and the
-/// upper levels of the forecast guard against a model that is wrong instead: without them a batch service whose model took
-/// jobs for half as long as they were cost three times as much.
-const RECOURSE_BOUNDS: f64 = 0.5;
 
 /// Rows of the surface from one replica's capacity to the next.
 const ROWS_PER_REPLICA: f64 = 2.0;
@@ -95,6 +91,10 @@ pub struct Settings {
     pub switching: Switching,
     /// By how much z moves for a latency e times as long as expected.
     pub bias_gain: f64,
+    /// Recourse only where an order serves later than this many bounds after what it answers. Sooner, the bound leaves time
+    /// for what was not foreseen, and the upper levels of the forecast guard against a model that is wrong instead. From 2
+    /// on there is none.
+    pub recourse_bounds: f64,
     /// Without a scrape for so long it holds.
     pub stale_seconds: f64,
 }
@@ -112,6 +112,7 @@ impl Settings {
             ramps: (Replicas::MAX, Replicas::MAX),
             switching: Switching::default(),
             bias_gain: 0.02,
+            recourse_bounds: 0.5,
             stale_seconds: 300.0,
         }
     }
@@ -134,10 +135,8 @@ pub struct ModelPredictive<I> {
     fresh: I,
     service: I,
     demand: Demand,
-    surface: PenaltySurface,
-    /// Where what is seen is answered sooner than a fleet is held.
-    passing: Option<PenaltySurface>,
-    /// Of the model that the surface was computed of.
+    surfaces: Surfaces,
+    /// Of the model that the surfaces were computed of.
     revision: Option<u64>,
     surprise: Surprise,
     orders: Orders,
@@ -194,13 +193,14 @@ impl<I: Identification + Clone> ModelPredictive<I> {
         let reaction_seconds = settings.startup_seconds + facts.scrape_seconds + settings.period_seconds;
         let replicas_max = all.ceil() as Replicas;
         let bound_seconds = facts.prices.level.bound_seconds;
-        let is_soon = (RECOURSE_BOUNDS * bound_seconds..f64::from(hold_ticks) * settings.stage_seconds)
+        let has_recourse = (settings.recourse_bounds * bound_seconds
+            ..f64::from(hold_ticks) * settings.stage_seconds)
             .contains(&reaction_seconds);
-        let passing = is_soon.then(|| PenaltySurface::passing(1.0, replicas_max, reaction_seconds));
+        let held = PenaltySurface::new(1.0, replicas_max, hold_ticks);
+        let passing = has_recourse.then(|| PenaltySurface::passing(1.0, replicas_max, reaction_seconds));
         let problem = OnePool { switching: settings.switching, ..OnePool::default() };
         Self {
-            surface: PenaltySurface::new(1.0, replicas_max, hold_ticks),
-            passing,
+            surfaces: Surfaces { held, passing },
             prices,
             bounds,
             worth,
@@ -257,23 +257,7 @@ impl<I: Identification + Clone> ModelPredictive<I> {
     fn fill(&mut self, others: Replicas, bands: &[Band], table: &mut Table) {
         let service = (self.service.model(), &self.prices);
         let stage_seconds = self.settings.stage_seconds;
-        match &mut self.passing {
-            None => {
-                stage_costs(&mut self.surface, service, &self.loads, stage_seconds, others, bands, table);
-            }
-            Some(passing) => {
-                let surfaces = [&mut self.surface, passing];
-                stage_costs_with_recourse(
-                    surfaces,
-                    service,
-                    &self.loads,
-                    stage_seconds,
-                    others,
-                    bands,
-                    table,
-                );
-            }
-        }
+        stage_costs(&mut self.surfaces, service, &self.loads, stage_seconds, others, bands, table);
     }
 
     /// Moves κ by what was measured since the last decision.
@@ -363,9 +347,7 @@ impl<I: Identification + Clone> ModelPredictive<I> {
         let replica = self.service.replica_requests_per_second();
         if self.revision != Some(self.service.revision()) {
             self.revision = Some(self.service.revision());
-            for surface in std::iter::once(&mut self.surface).chain(&mut self.passing) {
-                surface.clear(replica / ROWS_PER_REPLICA);
-            }
+            self.surfaces.clear(replica / ROWS_PER_REPLICA);
         }
         self.bands.clear();
         self.bands.resize(n_stages, self.bounds.hull(Band::new(0, there)));

@@ -2,10 +2,14 @@
 
 use tidegate_core::{Penalty, Prices, Quantiles, Replicas, ResponseModel, SECONDS_PER_HOUR, ServiceLevel};
 
+use crate::surface::Surfaces;
 use crate::{Band, PenaltySurface, Table};
 
 /// Number of levels of a forecast.
 pub const N_LEVELS: usize = Quantiles::LEVELS.len();
+
+/// The place of the median among them.
+const MEDIAN: usize = N_LEVELS / 2;
 
 /// What is known of the load of one stage: weighted points. The weights add up to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +24,7 @@ impl StageLoad {
     /// A load that is known.
     pub fn certain(requests_per_second: f64) -> Self {
         let mut weights = [0.0; N_LEVELS];
-        weights[N_LEVELS / 2] = 1.0;
+        weights[MEDIAN] = 1.0;
         Self { requests_per_second: [requests_per_second; N_LEVELS], weights }
     }
 }
@@ -52,10 +56,13 @@ pub fn level_weights(tail_share: f64) -> [f64; N_LEVELS] {
 /// The dollars of each stage over the ready replicas of its band, into `table`: its length times the expected penalty
 /// rate, `others` replicas serving beside those that are planned.
 ///
+/// With recourse ([`Surfaces::passing`]) a level above the median costs what it does until it is answered, but no less than
+/// the median does and no more than if the fleet were held.
+///
 /// # Panics
 /// If there are fewer loads than bands.
 pub fn stage_costs<M: ResponseModel>(
-    surface: &mut PenaltySurface,
+    surfaces: &mut Surfaces,
     service: (&M, &Prices),
     loads: &[StageLoad],
     stage_seconds: f64,
@@ -64,13 +71,30 @@ pub fn stage_costs<M: ResponseModel>(
     table: &mut Table,
 ) {
     assert!(loads.len() >= bands.len(), "every stage needs its load");
+    let Surfaces { held, passing } = surfaces;
+    let n_held = if passing.is_some() { MEDIAN + 1 } else { N_LEVELS };
+    let [mut median, mut worst, mut answered] = [const { Vec::new() }; 3];
     table.refill_rows(bands, |stage, row| {
         let Band { low, high } = bands[stage];
         let all = Band::new(low + others, high + others);
-        let StageLoad { requests_per_second, weights } = loads[stage];
-        for (load, weight) in requests_per_second.iter().zip(weights) {
-            if weight > 0.0 {
-                surface.add(service, *load, weight * stage_seconds, all, row);
+        let StageLoad { requests_per_second: loads, weights } = loads[stage];
+        for (load, weight) in loads.iter().zip(weights).take(n_held).filter(|(_, weight)| *weight > 0.0) {
+            held.add(service, *load, weight * stage_seconds, all, row);
+        }
+        if let Some(passing) = passing {
+            let n_counts = row.len();
+            let over = |surface: &mut PenaltySurface, load: f64, out: &mut Vec<f64>| {
+                out.clear();
+                out.resize(n_counts, 0.0);
+                surface.add(service, load, stage_seconds, all, out);
+            };
+            over(held, loads[MEDIAN], &mut median);
+            for level in (n_held..N_LEVELS).filter(|level| weights[*level] > 0.0) {
+                over(held, loads[level], &mut worst);
+                over(passing, loads[level], &mut answered);
+                for (index, dollars) in row.iter_mut().enumerate() {
+                    *dollars += weights[level] * worst[index].min(answered[index]).max(median[index]);
+                }
             }
         }
         // Each row of the surface falls exactly; sums of their multiples may rise in the last digit. To look for it takes a
@@ -82,58 +106,6 @@ pub fn stage_costs<M: ResponseModel>(
                 least = dollars.min(least);
                 *dollars = least;
             }
-        }
-    });
-}
-
-/// [`stage_costs`] where what is seen is answered before a fleet that is too small has done its worst: levels up to the
-/// median are held, and one above it costs what it does until it is answered ([`PenaltySurface::passing`]), but no less than
-/// the median does and no more than if it were held.
-///
-/// # Panics
-/// If there are fewer loads than bands.
-pub fn stage_costs_with_recourse<M: ResponseModel>(
-    [held, passing]: [&mut PenaltySurface; 2],
-    service: (&M, &Prices),
-    loads: &[StageLoad],
-    stage_seconds: f64,
-    others: Replicas,
-    bands: &[Band],
-    table: &mut Table,
-) {
-    const MEDIAN: usize = N_LEVELS / 2;
-    assert!(loads.len() >= bands.len(), "every stage needs its load");
-    let [mut median, mut worst, mut answered] = [const { Vec::new() }; 3];
-    table.refill_rows(bands, |stage, row| {
-        let Band { low, high } = bands[stage];
-        let all = Band::new(low + others, high + others);
-        let StageLoad { requests_per_second: loads, weights } = loads[stage];
-        let n_counts = row.len();
-        let over = |surface: &mut PenaltySurface, load: f64, out: &mut Vec<f64>| {
-            out.clear();
-            out.resize(n_counts, 0.0);
-            surface.add(service, load, stage_seconds, all, out);
-        };
-        over(held, loads[MEDIAN], &mut median);
-        for level in 0..N_LEVELS {
-            if weights[level] == 0.0 {
-                continue;
-            }
-            over(held, loads[level], &mut worst);
-            over(passing, loads[level], &mut answered);
-            for (index, dollars) in row.iter_mut().enumerate() {
-                let cost = if level > MEDIAN {
-                    worst[index].min(answered[index]).max(median[index])
-                } else {
-                    worst[index]
-                };
-                *dollars += weights[level] * cost;
-            }
-        }
-        let mut least = f64::INFINITY;
-        for dollars in row {
-            least = dollars.min(least);
-            *dollars = least;
         }
     });
 }

@@ -81,5 +81,5 @@ pub use milp::{Microlp, OnePoolMilp, PoolsMilp, ResponseMilp, SearchLimits};
 pub use one_pool::{Limits, OnePool, Switching};
 pub use pools::{Chance, Course, Pool, Pools, Risk};
 pub use response::{Dynamics, ResponsePool};
-pub use surface::PenaltySurface;
+pub use surface::{PenaltySurface, Surfaces};
 pub use table::{Band, Convex, Piece, Table};

@@ -52,14 +52,21 @@ const FLAT: f64 = 1e-9;
 /// The place of a row that is not filled.
 const MISSING: u32 = u32::MAX;
 
-/// φ over load and ready replicas; rows are filled as they are asked for.
+/// How long a load and a fleet stay together.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    /// For J ticks: φ.
+    Held(u32),
+    /// Until everybody is served after R seconds: ψ.
+    Answered(f64),
+}
+
+/// φ or ψ over load and ready replicas; rows are filled as they are asked for.
 #[derive(Clone, Debug)]
 pub struct PenaltySurface {
     load_step: f64,
     replicas_max: Replicas,
-    hold_ticks: u32,
-    /// R, where everybody is served then.
-    passes_after: Option<f64>,
+    until: Until,
     /// For each multiple of the step, the place of its row; [`MISSING`] where it is not filled.
     places: Vec<u32>,
     /// Dollars a second, row after row in the order in which they were asked for, each over 0 … `replicas_max`.
@@ -73,10 +80,8 @@ impl PenaltySurface {
     /// # Panics
     /// If the step is not a positive number, or nothing is held.
     pub fn new(load_step: f64, replicas_max: Replicas, hold_ticks: u32) -> Self {
-        assert!(load_step > 0.0 && load_step.is_finite(), "rows every {load_step} requests a second");
         assert!(hold_ticks > 0, "a fleet is held for one tick at least");
-        let (places, dollars) = (Vec::new(), Vec::new());
-        Self { load_step, replicas_max, hold_ticks, passes_after: None, places, dollars }
+        Self::until(load_step, replicas_max, Until::Held(hold_ticks))
     }
 
     /// The same for a load that is answered after R = `reaction_seconds`: ψ instead of φ.
@@ -84,11 +89,15 @@ impl PenaltySurface {
     /// # Panics
     /// If step or seconds are not positive numbers.
     pub fn passing(load_step: f64, replicas_max: Replicas, reaction_seconds: f64) -> Self {
-        assert!(
-            reaction_seconds > 0.0 && reaction_seconds.is_finite(),
-            "answered after {reaction_seconds} s"
-        );
-        Self { passes_after: Some(reaction_seconds), ..Self::new(load_step, replicas_max, 1) }
+        let is_time = reaction_seconds > 0.0 && reaction_seconds.is_finite();
+        assert!(is_time, "answered after {reaction_seconds} s");
+        Self::until(load_step, replicas_max, Until::Answered(reaction_seconds))
+    }
+
+    fn until(load_step: f64, replicas_max: Replicas, until: Until) -> Self {
+        let mut surface = Self { load_step, replicas_max, until, places: Vec::new(), dollars: Vec::new() };
+        surface.clear(load_step);
+        surface
     }
 
     /// J such that J ticks of a model are at least twice the bound.
@@ -121,29 +130,22 @@ impl PenaltySurface {
         let at = load / self.load_step;
         let below = at as usize;
         let share = at - below as f64;
-        let (of_below, of_above) = (weight * (1.0 - share), weight * share);
+        // On a row the next one is not needed.
+        let above = below + usize::from(share > 0.0);
         self.fill(service, below);
-        if of_above == 0.0 {
-            let below = self.row(below);
-            for (out, below) in out.iter_mut().zip(tail(below, band.low)) {
-                *out += of_below * below;
-            }
-        } else {
-            self.fill(service, below + 1);
-            let (below, above) = (self.row(below), self.row(below + 1));
-            for ((out, below), above) in out.iter_mut().zip(tail(below, band.low)).zip(tail(above, band.low))
-            {
-                *out = *out + of_below * below + of_above * above;
-            }
+        self.fill(service, above);
+        let (of_below, of_above) = (weight * (1.0 - share), weight * share);
+        let (below, above) = (self.row(below), self.row(above));
+        let n_known = below.len().saturating_sub(band.low as usize).min(out.len());
+        let (known, beyond) = out.split_at_mut(n_known);
+        let rows = below.iter().zip(above).skip(band.low as usize);
+        for (out, (below, above)) in known.iter_mut().zip(rows) {
+            *out = *out + of_below * below + of_above * above;
         }
         // Beyond the last count it goes on as there.
-        let n_known = tail(self.row(below), band.low).len();
-        if n_known < out.len() {
-            let last = |row: usize| self.row(row)[self.replicas_max as usize];
-            let above = if of_above == 0.0 { 0.0 } else { last(below + 1) };
-            for out in &mut out[n_known..] {
-                *out = *out + of_below * last(below) + of_above * above;
-            }
+        let (below, above) = (below[below.len() - 1], above[above.len() - 1]);
+        for out in beyond {
+            *out = *out + of_below * below + of_above * above;
         }
     }
 
@@ -176,9 +178,9 @@ impl PenaltySurface {
         let row = &mut self.dollars[place * width..];
         let (mut first, mut least) = (f64::INFINITY, f64::INFINITY);
         for ready in 0..row.len() {
-            let dollars = match self.passes_after {
-                Some(seconds) => passing(model, prices, load, ready as f64, seconds),
-                None => held(model, prices, load, ready as f64, self.hold_ticks),
+            let dollars = match self.until {
+                Until::Held(ticks) => held(model, prices, load, ready as f64, ticks),
+                Until::Answered(seconds) => passing(model, prices, load, ready as f64, seconds),
             };
             let dollars = dollars.min(least);
             first = if ready == 0 { dollars } else { first };
@@ -193,9 +195,30 @@ impl PenaltySurface {
     }
 }
 
-/// A row from this count on; nothing beyond its end.
-fn tail(row: &[f64], from: Replicas) -> &[f64] {
-    row.get(from as usize..).unwrap_or(&[])
+/// The surfaces that stage costs are made of.
+#[derive(Clone, Debug)]
+pub struct Surfaces {
+    /// φ.
+    pub held: PenaltySurface,
+    /// ψ, where what is seen is answered before a fleet that is too small has done its worst.
+    pub passing: Option<PenaltySurface>,
+}
+
+impl Surfaces {
+    /// Forgets all rows, as [`PenaltySurface::clear`].
+    pub fn clear(&mut self, load_step: f64) {
+        self.held.clear(load_step);
+        if let Some(passing) = &mut self.passing {
+            passing.clear(load_step);
+        }
+    }
+}
+
+impl From<PenaltySurface> for Surfaces {
+    /// Without recourse.
+    fn from(held: PenaltySurface) -> Self {
+        Self { held, passing: None }
+    }
 }
 
 /// φ by its definition.

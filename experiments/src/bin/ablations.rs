@@ -66,6 +66,8 @@ const ARMS: &[Arm] = &[
     arm("uncertainty", "tail-0.25", "tail_share = 0.25"),
     arm("start-up", "no-start-up", "startup_seconds = 0"),
     arm("correction", "no-correction", "bias_gain = 0"),
+    arm("recourse", "no-recourse", "recourse_bounds = 2"),
+    arm("recourse", "recourse-always", "recourse_bounds = 0"),
     arm("stop cost", "no-stop-cost", "stop_share = 0"),
 ];
 

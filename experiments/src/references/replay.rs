@@ -17,7 +17,7 @@ use tidegate_core::{
     Scenario, Seed, Split, Tick, decision::Targets,
 };
 use tidegate_mpc::formulate::{StageLoad, prices_of, stage_costs, stage_price};
-use tidegate_mpc::{Band, DynamicProgramming, Limits, OnePool, PenaltySurface};
+use tidegate_mpc::{Band, DynamicProgramming, Limits, OnePool, PenaltySurface, Surfaces};
 use tidegate_sim::surroundings::Surroundings;
 use tidegate_sim::{User, users_of_run};
 use tidegate_sysid::queueing_fit::QueueingModel;
@@ -181,7 +181,7 @@ struct Planner<'a> {
     users: Vec<User>,
     model: QueueingModel,
     prices: Prices,
-    surface: PenaltySurface,
+    surfaces: Surfaces,
     solver: DynamicProgramming,
     problem: OnePool,
     /// What all pools together can serve, in requests a second.
@@ -204,7 +204,7 @@ impl<'a> Planner<'a> {
         let hold_ticks = PenaltySurface::hold_ticks(model_seconds, scenario.level.bound_seconds);
         let users = users_of_run(scenario, seed);
         let most = f64::from(bounds.high) * slots(pool) / scenario.work.mean();
-        let surface = PenaltySurface::new(most / N_ROWS, bounds.high, hold_ticks);
+        let surfaces = PenaltySurface::new(most / N_ROWS, bounds.high, hold_ticks).into();
         let n_ticks = scenario.arrival_ticks() as usize + deferred_ticks(scenario);
         let limits = Limits {
             bounds: vec![bounds; n_ticks],
@@ -228,12 +228,21 @@ impl<'a> Planner<'a> {
             .collect();
         let problem = OnePool { limits, dollars_per_replica, ..OnePool::default() };
         let model = queueing_model(scenario, pool, model_seconds);
-        Self { scenario, users, model, prices, surface, solver: DynamicProgramming::default(), problem, most }
+        Self {
+            scenario,
+            users,
+            model,
+            prices,
+            surfaces,
+            solver: DynamicProgramming::default(),
+            problem,
+            most,
+        }
     }
 
     /// What to want in each tick.
     fn plan(&mut self, member: Member) -> Vec<Replicas> {
-        let Self { scenario, model, prices, surface, problem, .. } = self;
+        let Self { scenario, model, prices, surfaces, problem, .. } = self;
         let n_ticks = problem.limits.bounds.len();
         let most = self.most;
         let loads: Vec<StageLoad> = spread_load(scenario, &self.users, member.spread, n_ticks)
@@ -244,7 +253,7 @@ impl<'a> Planner<'a> {
         let bands = problem.limits.needed().expect("bounds without ramps can be kept");
         let mut table = std::mem::take(&mut problem.stage);
         let service = (&*model, &*prices);
-        stage_costs(surface, service, &loads, scenario.tick_seconds, 0, &bands, &mut table);
+        stage_costs(surfaces, service, &loads, scenario.tick_seconds, 0, &bands, &mut table);
         problem.stage = table;
         let mut wanted = Vec::new();
         self.solver.plan(problem, &mut wanted).expect("the program is right as written");
