@@ -35,7 +35,6 @@ pub mod conformance;
 mod golden;
 pub mod mountain_car;
 pub mod randomised;
-pub mod vector;
 
 pub use acrobot::Acrobot;
 pub use autoscale::{ActionSet, Autoscale, AutoscaleOptions, Relative, RichView, SourceView, View};
@@ -43,7 +42,7 @@ pub use cart_pole::CartPole;
 pub use chain::Chain;
 pub use mountain_car::MountainCar;
 pub use randomised::Randomised;
-pub use vector::VectorEnv;
+pub use tidegate_core::VectorEnv;
 
 use tidegate_core::{Quantity, Space};
 

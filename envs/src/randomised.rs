@@ -32,12 +32,12 @@ impl<E: Env> Randomised<E> {
     }
 
     /// Which variant the seed of an episode chooses.
-    pub fn choice(&self, seed: Seed) -> usize {
+    fn choice(&self, seed: Seed) -> usize {
         seed.key(Stream::EnvReset).index(PLACE, 0, self.variants.len())
     }
 
     /// The variant of the present episode.
-    pub fn present(&self) -> &E {
+    fn present(&self) -> &E {
         &self.variants[self.chosen]
     }
 }

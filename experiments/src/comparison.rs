@@ -7,7 +7,7 @@ use tidegate_stats::interval::{Interval, PAIRS_MIN};
 use tidegate_stats::{mean, median};
 
 use crate::cli::Engine;
-use crate::controllers::forecasts;
+use crate::controllers::any_forecasts;
 use crate::figures::{self, Lane, Outcome, World};
 use crate::forecasters;
 use crate::recorder::Recorder;
@@ -93,7 +93,7 @@ pub fn parameters(report: &mut Report, study: &Study, controllers: &[NamedContro
     } else {
         format!("Not as by default ({source}): {}. All else: documented defaults.", set.join("; "))
     });
-    if controllers.iter().any(|named| forecasts(&named.kind)) {
+    if any_forecasts(controllers) {
         report.paragraph(forecasters::note(study));
     }
 }

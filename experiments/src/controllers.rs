@@ -54,12 +54,14 @@ fn complete(forecasters: Forecasters, scenario: Option<&str>) -> Catalog {
         .with(learnt_control::kind(scenario))
 }
 
-/// Whether controllers of this kind forecast, and so know what came before the run.
-pub fn forecasts(kind: &str) -> bool {
-    let has_forecaster = |it: &Kind| it.about.parameters.iter().any(|row| row.name == "forecaster");
+/// Whether one of these forecasts, and so knows what came before the run.
+pub fn any_forecasts(controllers: &[NamedController]) -> bool {
+    let has_forecaster = |it: &&Kind| it.about.parameters.iter().any(|row| row.name == "forecaster");
     let catalog = catalog();
-    // That of AWS has no name to choose.
-    kind == "aws_predictive" || catalog.list().iter().any(|it| it.about.kind == kind && has_forecaster(it))
+    let mut kinds: Vec<&str> = catalog.list().iter().filter(has_forecaster).map(|it| it.about.kind).collect();
+    // Its forecaster has no name to choose.
+    kinds.push("aws_predictive");
+    controllers.iter().any(|named| kinds.contains(&named.kind.as_str()))
 }
 
 /// The controllers that were asked for, in the order of the report: those of the user's file behind those of the
@@ -100,7 +102,7 @@ pub fn chosen(choice: &Choice, catalog: &Catalog) -> anyhow::Result<Vec<NamedCon
     Ok(chosen)
 }
 
-/// The controllers of a user's file. The manifests that it names with `hpa` lie where it lies.
+/// The controllers of a user's file. The manifests that it names with `hpa`, and agents, lie where it lies.
 ///
 /// # Errors
 /// If a file cannot be read or is wrong.
@@ -111,7 +113,10 @@ pub fn own(path: &Path, catalog: &Catalog) -> anyhow::Result<Vec<NamedController
         fs::read_to_string(folder.join(file))
             .map_err(|error| format!("{}: {error}", folder.join(file).display()))
     };
-    catalog.read_controllers_with(&text, &mut read).with_context(|| path.display().to_string())
+    let mut controllers =
+        catalog.read_controllers_with(&text, &mut read).with_context(|| path.display().to_string())?;
+    controllers.iter_mut().for_each(|controller| learnt_control::resolve(controller, folder));
+    Ok(controllers)
 }
 
 /// Whether every controller can be built on a study, before the first run.

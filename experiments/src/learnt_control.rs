@@ -13,7 +13,7 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 use tidegate_autoscalers::{
-    About, BoxedController, Catalog, Kind, Parameter, catalog::read_parameters, wrong,
+    About, BoxedController, Catalog, Kind, NamedController, Parameter, catalog::read_parameters, wrong,
 };
 use tidegate_core::locate::FieldError;
 use tidegate_core::{
@@ -52,7 +52,7 @@ pub const ABOUT: About = About {
         "agent",
         "",
         "\"\"",
-        "File of the agent, `seed-N.agent` of `train`, relative to the working directory; empty: the agent that is built in \
+        "File of the agent, `seed-N.agent` of `train`, relative to the file that names it; empty: the agent that is built in \
          for the scenario.",
     )],
 };
@@ -68,6 +68,16 @@ pub struct Parameters {
 /// The agent that is built in for a scenario.
 pub fn built_in(scenario: &str) -> Option<&'static [u8]> {
     BUILT_IN.iter().find(|(name, _)| *name == scenario).map(|(_, bytes)| *bytes)
+}
+
+/// The file of an agent lies where the file of controllers does, in `folder`.
+pub fn resolve(controller: &mut NamedController, folder: &Path) {
+    if controller.kind == KIND
+        && let Some(Value::String(path)) = controller.parameters.get_mut("agent")
+        && !path.is_empty()
+    {
+        *path = folder.join(&*path).display().to_string();
+    }
 }
 
 /// Hash of the file that these parameters of a controller name, so that a run with another agent of the same name is

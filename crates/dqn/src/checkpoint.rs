@@ -109,11 +109,11 @@ where
     /// As [`Learning::new`], or if an environment of the same name does something else than the one that the run was on.
     pub fn from_bytes(bytes: &[u8], options: Options, envs: Vec<E>) -> Result<Self, CheckpointError> {
         let mut reader = Reader::new(bytes, &FAMILY, CHECKPOINT)?;
-        let found = text(&mut reader)?;
+        let found = reader.text()?;
         let options_found = options
             .fields()
             .into_iter()
-            .map(|(_, wanted)| Ok((text(&mut reader)?, text(&mut reader)?, wanted)))
+            .map(|(_, wanted)| Ok((reader.text()?, reader.text()?, wanted)))
             .collect::<Result<Vec<_>, RecordError>>()?;
         for (field, found, wanted) in options_found {
             if found != wanted {
@@ -182,10 +182,6 @@ where
 
 /// Stands for an episode that did not end: one that did has a length.
 const NONE: Episode = Episode { total: 0.0, length: 0 };
-
-fn text(reader: &mut Reader) -> Result<String, RecordError> {
-    Ok(String::from_utf8_lossy(reader.bytes()?).into_owned())
-}
 
 /// A number below `end`.
 pub(crate) fn index(reader: &mut Reader, end: usize) -> Result<usize, RecordError> {

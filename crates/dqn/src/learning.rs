@@ -9,7 +9,7 @@ use crate::agent::{Agent, Update};
 use crate::chance::Purpose;
 use crate::choice::greedy;
 use crate::options::{OptionError, Options, TargetUpdate};
-use crate::policy::{Episode, Policy, Scale, n_choices};
+use crate::policy::{Episode, Policy, n_choices};
 use crate::replay::{Replay, Sample};
 use crate::window::{Outcome, Window};
 
@@ -30,11 +30,9 @@ pub struct Learning<E: Env<Action = usize>> {
     /// What each copy has earned in its present episode.
     pub(crate) running: Vec<Episode>,
     pub(crate) told: Told,
-    scale: Scale,
     sample: Sample,
     states: Vec<f32>,
     allowed: Vec<bool>,
-    next_state: Vec<f32>,
     next_allowed: Vec<bool>,
     explores: Vec<bool>,
     actions: Vec<usize>,
@@ -159,11 +157,9 @@ where
                 update: None,
                 failed: false,
             },
-            scale: Scale::new(options.scaling, spec),
             sample: Sample::new(options.batch, width, n_actions),
             states: vec![0.0; n * width],
             allowed: vec![true; n * n_actions],
-            next_state: vec![0.0; width],
             next_allowed: vec![true; n * n_actions],
             explores: vec![false; n],
             actions: vec![0; n],
@@ -175,7 +171,7 @@ where
 
     /// The greedy policy as it is now.
     pub fn policy(&self) -> Policy {
-        Policy::new(self.agent.online.quiet(), self.agent.reading.clone(), self.scale.clone())
+        Policy::new(self.agent.online.quiet(), self.agent.reading.clone())
     }
 
     /// What it was told.
@@ -196,7 +192,6 @@ where
     /// Takes in what the environments show now.
     pub(crate) fn look(&mut self) {
         self.states.copy_from_slice(self.vector.observations());
-        self.scale.apply(&mut self.states);
         self.vector.allowed(&mut self.allowed);
     }
 
@@ -284,12 +279,10 @@ where
         for (copy, window) in windows.iter_mut().enumerate() {
             let (action, reward, end) = (actions[copy], batch.rewards[copy], batch.ends[copy]);
             let of_copy = copy * n_actions..(copy + 1) * n_actions;
-            self.next_state.copy_from_slice(batch.next_observation(copy));
-            self.scale.apply(&mut self.next_state);
             let outcome = Outcome {
                 reward,
                 end,
-                next_state: &self.next_state,
+                next_state: batch.next_observation(copy),
                 next_allowed: batch.final_allowed(copy).unwrap_or(&next_allowed[of_copy.clone()]),
             };
             window.push(&states[copy * width..][..width], &allowed[of_copy], action, outcome, replay);

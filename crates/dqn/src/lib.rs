@@ -46,7 +46,5 @@ mod window;
 pub use agent::Update;
 pub use checkpoint::CheckpointError;
 pub use learning::{Learning, LearningError, Progress};
-pub use options::{
-    Exploration, Head, Munchausen, Noisy, OptionError, Options, Prioritized, Scaling, TargetUpdate,
-};
+pub use options::{Exploration, Head, Munchausen, Noisy, OptionError, Options, Prioritized, TargetUpdate};
 pub use policy::{Episode, Policy};

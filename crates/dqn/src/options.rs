@@ -55,8 +55,6 @@ pub struct Options {
     pub head: Head,
     /// The policy's own logarithm is added to the reward.
     pub munchausen: Option<Munchausen>,
-    /// What is done to observations first.
-    pub scaling: Scaling,
 }
 
 /// With probability ε an action is drawn from those allowed: ε falls in a straight line over a fraction of the steps and
@@ -187,15 +185,6 @@ impl Default for Munchausen {
     }
 }
 
-/// What is done to observations before a network sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scaling {
-    /// Nothing.
-    Raw,
-    /// Quantities with finite bounds are mapped to [−1, 1]; the others stay as they are.
-    Bounds,
-}
-
 /// An option that cannot be meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` must be {allowed}, but is {value}")]
@@ -310,7 +299,7 @@ impl Options {
     }
 
     /// Every option by name and as text, to say in which two sets of options differ.
-    pub(crate) fn fields(&self) -> [(&'static str, String); 22] {
+    pub(crate) fn fields(&self) -> [(&'static str, String); 21] {
         let Self {
             steps,
             discount,
@@ -333,7 +322,6 @@ impl Options {
             noisy,
             head,
             munchausen,
-            scaling,
         } = self;
         [
             ("steps", steps.to_string()),
@@ -357,7 +345,6 @@ impl Options {
             ("noisy", format!("{noisy:?}")),
             ("head", format!("{head:?}")),
             ("munchausen", format!("{munchausen:?}")),
-            ("scaling", format!("{scaling:?}")),
         ]
     }
 }
@@ -474,7 +461,7 @@ mod tests {
     #[test]
     fn two_sets_of_options_differ_where_they_were_changed() {
         let (one, other) =
-            (Options::dqn(9), Options { double: true, scaling: Scaling::Bounds, ..Options::dqn(9) });
+            (Options::dqn(9), Options { double: true, noisy: Some(Noisy::default()), ..Options::dqn(9) });
         let differ: Vec<&str> = one
             .fields()
             .iter()
@@ -482,6 +469,6 @@ mod tests {
             .filter(|((_, one), (_, other))| one != other)
             .map(|((name, _), _)| *name)
             .collect();
-        assert_eq!(differ, ["double", "scaling"]);
+        assert_eq!(differ, ["double", "noisy"]);
     }
 }

@@ -5,15 +5,13 @@ use tidegate_net::{Family, Network, Pass, Reader, RecordError, Writer};
 
 use crate::choice::greedy;
 use crate::head::Reading;
-use crate::options::{Head, Scaling};
+use crate::options::Head;
 
 /// Acts greedily on the values that were learnt, without noise or exploration.
 #[derive(Clone, Debug)]
 pub struct Policy {
     network: Network,
     reading: Reading,
-    scale: Scale,
-    scaled: Vec<f32>,
     answers: Vec<f32>,
     values: Vec<f32>,
     pass: Pass,
@@ -29,16 +27,8 @@ pub struct Episode {
 }
 
 impl Policy {
-    pub(crate) fn new(network: Network, reading: Reading, scale: Scale) -> Self {
-        Self {
-            network,
-            reading,
-            scale,
-            scaled: Vec::new(),
-            answers: Vec::new(),
-            values: Vec::new(),
-            pass: Pass::default(),
-        }
+    pub(crate) fn new(network: Network, reading: Reading) -> Self {
+        Self { network, reading, answers: Vec::new(), values: Vec::new(), pass: Pass::default() }
     }
 
     /// How many numbers an observation has.
@@ -56,10 +46,7 @@ impl Policy {
     /// # Panics
     /// If the observation is not [`Policy::n_inputs`] wide.
     pub fn values(&mut self, observation: &[f32]) -> &[f32] {
-        self.scaled.clear();
-        self.scaled.extend_from_slice(observation);
-        self.scale.apply(&mut self.scaled);
-        let raw = self.network.forward(&self.scaled, &mut self.pass);
+        let raw = self.network.forward(observation, &mut self.pass);
         self.reading.answers(raw, &mut self.answers);
         self.reading.values(&self.answers, &mut self.values);
         &self.values
@@ -109,9 +96,6 @@ impl Policy {
         writer.u64(n as u64);
         writer.f64(first);
         writer.f64(second);
-        writer.u64(self.scale.factors.len() as u64);
-        writer.floats(&self.scale.offsets);
-        writer.floats(&self.scale.factors);
         writer.bytes(&self.network.to_bytes());
         writer.finish()
     }
@@ -122,10 +106,9 @@ impl Policy {
     /// If the bytes are no such record, of another version, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new(bytes, &FAMILY, POLICY)?;
-        let size = |number: u64| usize::try_from(number).map_err(|_| RecordError::Length);
-        let n_actions = size(reader.u64()?)?;
+        let n_actions = reader.size()?;
         let dueling = reader.u64()? == 1;
-        let (kind, n) = (reader.u64()?, size(reader.u64()?)?);
+        let (kind, n) = (reader.u64()?, reader.size()?);
         let (first, second) = (reader.f64()?, reader.f64()?);
         let head = match kind {
             0 => Head::Expected,
@@ -133,17 +116,15 @@ impl Policy {
             2 => Head::Quantile { quantiles: n, kappa: first },
             _ => return Err(RecordError::Impossible(format!("head {kind} of {n} numbers"))),
         };
-        let n_inputs = size(reader.u64()?)?;
-        let scale = Scale { offsets: reader.floats(n_inputs)?, factors: reader.floats(n_inputs)? };
         let network = Network::from_bytes(reader.bytes()?)?;
         reader.finish()?;
         let reading = Reading { n_actions, dueling, head };
         let widths = network.shape().widths();
-        let wanted = reading.shape(n_inputs, &widths[1..widths.len() - 1])?;
+        let wanted = reading.shape(widths[0], &widths[1..widths.len() - 1])?;
         if network.shape() != &wanted {
             return Err(RecordError::Shape { found: network.shape().clone(), wanted });
         }
-        Ok(Self::new(network, reading, scale))
+        Ok(Self::new(network, reading))
     }
 }
 
@@ -156,40 +137,6 @@ pub const VERSION: u32 = 1;
 
 const POLICY: &str = "a policy";
 pub(crate) const CHECKPOINT: &str = "a run of learning";
-
-/// Observations are moved by an offset and then multiplied by a factor.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Scale {
-    offsets: Vec<f32>,
-    factors: Vec<f32>,
-}
-
-impl Scale {
-    pub(crate) fn new(scaling: Scaling, spec: &Spec) -> Self {
-        let of_each = |of: fn(f32, f32) -> f32, otherwise: f32| -> Vec<f32> {
-            let bounds = spec.observation.iter().map(|quantity| (quantity.min, quantity.max));
-            bounds
-                .map(|(min, max)| {
-                    let is_bounded = min.is_finite() && max.is_finite() && max > min;
-                    if scaling == Scaling::Bounds && is_bounded { of(min, max) } else { otherwise }
-                })
-                .collect()
-        };
-        Self {
-            offsets: of_each(|min, max| -(0.5 * min + 0.5 * max), 0.0),
-            factors: of_each(|min, max| 1.0 / (0.5 * max - 0.5 * min), 1.0),
-        }
-    }
-
-    /// Rows of observations, in place.
-    pub(crate) fn apply(&self, observations: &mut [f32]) {
-        for row in observations.chunks_exact_mut(self.offsets.len()) {
-            for (value, (offset, factor)) in row.iter_mut().zip(self.offsets.iter().zip(&self.factors)) {
-                *value = (*value + offset) * factor;
-            }
-        }
-    }
-}
 
 /// How many choices there are, if an action is one.
 pub(crate) fn n_choices(spec: &Spec) -> Option<usize> {

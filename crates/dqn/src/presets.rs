@@ -2,7 +2,7 @@
 
 use tidegate_net::{AdamOptions, Pointwise, Schedule};
 
-use crate::options::{Exploration, Head, Noisy, Options, Prioritized, Scaling, TargetUpdate};
+use crate::options::{Exploration, Head, Noisy, Options, Prioritized, TargetUpdate};
 
 impl Options {
     /// Deep Q-learning (Mnih et al., "Human-level control through deep reinforcement learning", Nature 518, 2015), as
@@ -33,7 +33,6 @@ impl Options {
             noisy: None,
             head: Head::Expected,
             munchausen: None,
-            scaling: Scaling::Raw,
         }
     }
 
@@ -84,15 +83,16 @@ impl Options {
     /// apart from what decides between them, and a learning rate that falls to 0 add to that only together. Measured in
     /// docs/decisions/0021. Layers of 64 units are enough, and several times as fast.
     pub fn steady() -> Self {
-        let zoo = Self::zoo_cart_pole();
-        let steps = zoo.gradient_steps_total();
-        Self {
-            hidden: vec![64, 64],
-            learning_rate: Schedule::Linear { from: 2.3e-3, to: 0.0, steps },
-            dueling: true,
-            n_steps: 10,
-            ..zoo
-        }
+        Self { hidden: vec![64, 64], ..Self::zoo_cart_pole() }.steadied()
+    }
+
+    /// These options with what [`Options::steady`] adds to tuned ones: dueling streams, ten steps, and a learning rate that
+    /// falls to 0 with the last gradient step.
+    #[must_use]
+    pub fn steadied(self) -> Self {
+        let (from, steps) = (self.learning_rate.at(0), self.gradient_steps_total());
+        let learning_rate = Schedule::Linear { from, to: 0.0, steps };
+        Self { learning_rate, dueling: true, n_steps: 10, ..self }
     }
 
     /// What it tuned for `Acrobot-v1`; its −1 gradient steps are as many as steps, here 4 for 4.

@@ -2,7 +2,7 @@
 
 use tidegate_core::Seed;
 use tidegate_dqn::{
-    Exploration, Head, Learning, Munchausen, Noisy, Options, Policy, Prioritized, Scaling, TargetUpdate,
+    Exploration, Head, Learning, Munchausen, Noisy, Options, Policy, Prioritized, TargetUpdate,
 };
 use tidegate_envs::{Chain, chain};
 use tidegate_net::{Pointwise, Schedule};
@@ -70,7 +70,6 @@ fn each_option_alone_learns_the_values_solved_by_hand() {
         ("noisy", Options { noisy: Some(Noisy::default()), ..base() }),
         ("categorical", Options { head: grid, ..base() }),
         ("quantile", Options { head: Head::Quantile { quantiles: 8, kappa: 0.1 }, ..base() }),
-        ("bounds", Options { scaling: Scaling::Bounds, ..base() }),
     ] {
         check(name, options, chain::OPTIMAL);
     }

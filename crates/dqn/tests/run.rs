@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 use tidegate_core::{Env, Quantity, Seed, Space, Spec, Step, StepEnd};
 use tidegate_dqn::{
     CheckpointError, Exploration, Head, Learning, LearningError, Munchausen, Noisy, Options, Policy,
-    Prioritized, Progress, Scaling, TargetUpdate,
+    Prioritized, Progress, TargetUpdate,
 };
 use tidegate_envs::{CartPole, Chain, MountainCar};
 use tidegate_net::{Pointwise, Schedule};
@@ -19,7 +19,6 @@ fn everything() -> Options {
         batch: 8,
         capacity: 200,
         learning_starts: 50,
-        scaling: Scaling::Bounds,
         ..Options::rainbow(600, 0.0, 100.0)
     }
 }
@@ -114,7 +113,7 @@ fn every_option_changes_what_is_learnt() {
         learning.policy().to_bytes()
     };
     let mut learnt = vec![learn(|_| {})];
-    let changes: [fn(&mut Options); 25] = [
+    let changes: [fn(&mut Options); 24] = [
         |it| it.steps = 300,
         |it| it.discount = 0.9,
         |it| it.hidden = vec![64, 63],
@@ -139,7 +138,6 @@ fn every_option_changes_what_is_learnt() {
         |it| it.head = Head::Categorical { atoms: 11, least: -20.0, most: 0.0 },
         |it| it.head = Head::Quantile { quantiles: 5, kappa: 1.0 },
         |it| it.munchausen = Some(Munchausen::default()),
-        |it| it.scaling = Scaling::Bounds,
     ];
     for (index, change) in changes.into_iter().enumerate() {
         let other = learn(change);

@@ -264,6 +264,22 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(*number))
     }
 
+    /// A whole number that counts what is in memory.
+    ///
+    /// # Errors
+    /// If the record ends before, or it is beyond all memory.
+    pub fn size(&mut self) -> Result<usize, RecordError> {
+        usize::try_from(self.u64()?).map_err(|_| RecordError::Length)
+    }
+
+    /// A text that was written as bytes.
+    ///
+    /// # Errors
+    /// If the record ends before.
+    pub fn text(&mut self) -> Result<String, RecordError> {
+        Ok(String::from_utf8_lossy(self.bytes()?).into_owned())
+    }
+
     /// A number in double precision.
     ///
     /// # Errors
@@ -302,7 +318,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If the record ends before.
     pub fn bytes(&mut self) -> Result<&'a [u8], RecordError> {
-        let n = usize::try_from(self.u64()?).map_err(|_| RecordError::Length)?;
+        let n = self.size()?;
         let (bytes, rest) = self.rest.split_at_checked(n).ok_or(RecordError::Length)?;
         self.rest = rest;
         Ok(bytes)

@@ -60,11 +60,6 @@ impl<P: Plant, V: View> Relative<P, V> {
             replicas_per_user: scenario.work.mean() / (speed * step_seconds),
         })
     }
-
-    /// The environment that charges dollars.
-    pub fn inner(&self) -> &Autoscale<P, V> {
-        &self.env
-    }
 }
 
 impl<P: Plant, V: View> Env for Relative<P, V> {

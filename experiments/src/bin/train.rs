@@ -57,7 +57,7 @@ struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     evaluation_episodes: Option<u64>,
 
-    /// Folder for the results [default: results/train/ and the environment with - for /]
+    /// Folder for the results [default: results/train/, the environment with - for / and the preset]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -119,7 +119,7 @@ impl Sweep {
         let options = settings::options(&task, preset, steps)?;
         options.check().context("--steps")?;
         let default_episodes = if matches!(task, Task::Classic(_)) { 100 } else { 20 };
-        let name = format!("train/{}", task.name().replace('/', "-"));
+        let name = format!("train/{}-{}", task.name().replace('/', "-"), preset.name());
         let choice = Choice { out, threads, smoke, ..Choice::default() };
         Ok(Self {
             options,
@@ -184,7 +184,10 @@ impl Sweep {
         );
         if let Task::Service(_) = self.task {
             let agent = self.out.join("seed-0.agent");
-            println!("To compare: kind = \"dqn\", agent = \"{}\" in a file of controllers.", agent.display());
+            println!(
+                "To compare: kind = \"dqn\", agent = \"{}\" in a file of controllers that lies here.",
+                agent.display()
+            );
         }
         Ok(())
     }

@@ -99,7 +99,7 @@ impl Ranges {
     }
 
     pub(crate) fn read(reader: &mut Reader) -> Result<Self, RecordError> {
-        let n = usize::try_from(reader.u64()?).map_err(|_| RecordError::Length)?;
+        let n = reader.size()?;
         Ok(Self { least: reader.floats(n)?, most: reader.floats(n)? })
     }
 }
@@ -154,7 +154,7 @@ impl AgentFile {
     /// If the bytes are no such record, of another version, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new(bytes, &FAMILY, AGENT)?;
-        let environment = text(&mut reader)?;
+        let environment = reader.text()?;
         let kind = reader.u64()?;
         let count = |number: u64| u32::try_from(number).map_err(|_| RecordError::Length);
         let (step_max, ticks_per_step) = (count(reader.u64()?)?, count(reader.u64()?)?);
@@ -184,10 +184,6 @@ impl AgentFile {
         let named = || path.display().to_string();
         Self::from_bytes(&fs::read(path).with_context(named)?).with_context(named)
     }
-}
-
-pub(crate) fn text(reader: &mut Reader) -> Result<String, RecordError> {
-    Ok(String::from_utf8_lossy(reader.bytes()?).into_owned())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tidegate_core::Seed;
 use tidegate_dqn::{Learning, LearningError, Options, Progress};
 use tidegate_net::{Reader, Writer};
 
-use crate::learning::agent::{AgentFile, CHECKPOINT, FAMILY, Ranges, SharedRanges, TRAINED, text};
+use crate::learning::agent::{AgentFile, CHECKPOINT, FAMILY, Ranges, SharedRanges, TRAINED};
 use crate::learning::environment::{AnyEnv, Task};
 
 /// A line of the log stands for so many steps.
@@ -188,7 +188,7 @@ impl Course<'_> {
         let Some((path, bytes)) = read(self.checkpoint())? else { return Ok(None) };
         let parse = || -> anyhow::Result<Option<State>> {
             let mut reader = Reader::new(&bytes, &FAMILY, CHECKPOINT)?;
-            if text(&mut reader)? != self.hash() {
+            if reader.text()? != self.hash() {
                 return Ok(None);
             }
             let log: Log = serde_json::from_slice(reader.bytes()?)?;
@@ -222,7 +222,7 @@ impl Course<'_> {
         let Some((path, bytes)) = read(self.finished())? else { return Ok(None) };
         let parse = || -> anyhow::Result<Option<Trained>> {
             let mut reader = Reader::new(&bytes, &FAMILY, TRAINED)?;
-            if text(&mut reader)? != self.hash() {
+            if reader.text()? != self.hash() {
                 return Ok(None);
             }
             let log = serde_json::from_slice(reader.bytes()?)?;

@@ -79,10 +79,10 @@ fn classic(name: &str, preset: Preset, steps: Option<u64>) -> anyhow::Result<Opt
             };
             Options { steps, ..tuned }
         }
-        Preset::Steady if name == "cart-pole" => Options { steps, ..Options::steady() },
+        Preset::Steady if name == "cart-pole" => Options { steps, ..Options::steady() }.steadied(),
         Preset::Steady => {
             let zoo = classic(name, Preset::Zoo, Some(steps));
-            steadied(zoo.unwrap_or_else(|_| Options::dqn(steps)))
+            zoo.unwrap_or_else(|_| Options::dqn(steps)).steadied()
         }
     };
     if name == "chain" {
@@ -91,13 +91,6 @@ fn classic(name: &str, preset: Preset, steps: Option<u64>) -> anyhow::Result<Opt
         return Ok(Options { discount, hidden: vec![32], ..options });
     }
     Ok(options)
-}
-
-/// What made all seeds of cart-pole good; see `Options::steady`.
-fn steadied(options: Options) -> Options {
-    let from = options.learning_rate.at(0);
-    let learning_rate = Schedule::Linear { from, to: 0.0, steps: options.gradient_steps_total() };
-    Options { dueling: true, n_steps: 10, learning_rate, ..options }
 }
 
 fn service(service: &Service, preset: Preset, steps: u64) -> anyhow::Result<Options> {
@@ -130,7 +123,7 @@ fn service(service: &Service, preset: Preset, steps: u64) -> anyhow::Result<Opti
                 Options::rainbow(steps, least, most);
             Options { dueling, prioritized, noisy, head, exploration, adam, ..double }
         }
-        Preset::Steady => steadied(base),
+        Preset::Steady => base.steadied(),
         Preset::Zoo => {
             bail!("--preset zoo: there are tuned settings for cart-pole, acrobot and mountain-car only")
         }
