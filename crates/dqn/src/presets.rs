@@ -79,7 +79,7 @@ impl Options {
     ///
     /// Under the tuned settings values near 100 are wrong by several units where the two actions differ by less than one, so
     /// that the greedy policy swings all through the run and the last one is a matter of luck. Ten rewards before each
-    /// bootstrap make values right to a few tenths, which matters most by far; dueling, which learns what all actions share
+    /// bootstrap make values nearly right, which matters most by far; dueling, which learns what all actions share
     /// apart from what decides between them, and a learning rate that falls to 0 add to that only together. Measured in
     /// docs/decisions/0021. Layers of 64 units are enough, and several times as fast.
     pub fn steady() -> Self {

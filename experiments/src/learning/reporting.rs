@@ -81,6 +81,10 @@ fn episodes(report: &mut Report, task: &Task, rows: &[EpisodeRow]) {
     report.heading(2, "Final policies");
     report.table(table);
     report.paragraph(over_seeds(&means, "return", number));
+    if let Some(threshold) = threshold {
+        let n = means.iter().filter(|mean| **mean >= threshold).count();
+        report.paragraph(format!("At least {threshold} in the mean: {n} of {} training seeds.", means.len()));
+    }
 }
 
 fn days(report: &mut Report, rows: &[DayRow]) {
