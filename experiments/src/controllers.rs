@@ -115,7 +115,9 @@ pub fn own(path: &Path, catalog: &Catalog) -> anyhow::Result<Vec<NamedController
     };
     let mut controllers =
         catalog.read_controllers_with(&text, &mut read).with_context(|| path.display().to_string())?;
-    controllers.iter_mut().for_each(|controller| learnt_control::resolve(controller, folder));
+    for controller in &mut controllers {
+        learnt_control::resolve(controller, folder);
+    }
     Ok(controllers)
 }
 
