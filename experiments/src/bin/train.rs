@@ -18,7 +18,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 use serde::Serialize;
 use tidegate_dqn::Options;
-use tidegate_experiments::cli::{self, Choice};
+use tidegate_experiments::cli::{self, Choice, Engine};
 use tidegate_experiments::learning::evaluation::{self, Evaluated};
 use tidegate_experiments::learning::{Course, LogLine, Preset, Task, Trained, reporting, settings};
 use tidegate_experiments::manifest::Manifest;
@@ -43,6 +43,10 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Preset::Double)]
     preset: Preset,
 
+    /// Engine of the worlds in which a service is learnt; agents are scored on both [default: fluid]
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
+
     /// Training seeds, 0 to N-1: a whole run each
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
@@ -57,7 +61,8 @@ struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     evaluation_episodes: Option<u64>,
 
-    /// Folder for the results [default: results/train/, the environment with - for / and the preset]
+    /// Folder for the results [default: results/train/, the environment with - for /, the preset, and -request if it
+    /// learns on that engine]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -108,18 +113,31 @@ impl Sweep {
     /// Reads and checks everything; writes nothing.
     fn new(arguments: Arguments) -> anyhow::Result<Self> {
         let Arguments {
-            env, preset, mut seeds, mut steps, mut evaluation_episodes, out, threads, smoke, ..
+            env,
+            preset,
+            engine,
+            mut seeds,
+            mut steps,
+            mut evaluation_episodes,
+            out,
+            threads,
+            smoke,
+            check: _,
         } = arguments;
         if smoke {
             seeds = seeds.min(2);
             steps = Some(steps.unwrap_or(3_000).min(3_000));
             evaluation_episodes = Some(evaluation_episodes.unwrap_or(2).min(2));
         }
-        let task = Task::named(&env, smoke)?;
+        let mut task = Task::named(&env, smoke)?;
+        if let Some(engine) = engine {
+            task = task.on(engine)?;
+        }
         let options = settings::options(&task, preset, steps)?;
         options.check().context("--steps")?;
         let default_episodes = if matches!(task, Task::Classic(_)) { 100 } else { 20 };
-        let name = format!("train/{}-{}", task.name().replace('/', "-"), preset.name());
+        let on = if engine == Some(Engine::Request) { "-request" } else { "" };
+        let name = format!("train/{}-{}{on}", task.name().replace('/', "-"), preset.name());
         let choice = Choice { out, threads, smoke, ..Choice::default() };
         Ok(Self {
             options,
@@ -259,9 +277,14 @@ impl Sweep {
 
     fn manifest(&self) -> Manifest {
         let sweep = format!(
-            "--env {} --preset {} --seeds {} --steps {} --evaluation-episodes {}{}",
+            "--env {} --preset {}{} --seeds {} --steps {} --evaluation-episodes {}{}",
             self.task.name(),
             self.preset.name(),
+            if let Task::Service(it) = &self.task {
+                format!(" --engine {}", it.engine.name())
+            } else {
+                String::new()
+            },
             self.seeds,
             self.options.steps,
             self.evaluation_episodes,
@@ -270,7 +293,8 @@ impl Sweep {
         let mut manifest = Manifest::plain("train", &sweep, self.seeds);
         if let Task::Service(service) = &self.task {
             manifest.scenarios.insert(service.study.name.clone(), service.study.hash.clone());
-            manifest.engine = "fluid for training; fluid and request for evaluation".into();
+            manifest.engine =
+                format!("{} for training; fluid and request for evaluation", service.engine.name());
         } else {
             manifest.engine = "none".into();
         }

@@ -1,7 +1,7 @@
 //! What can be learnt, by name: the classic environments, the built-in scenarios, and the source document's own setting.
 //!
-//! `autoscale/<scenario>` trains on variants of the scenario on the fluid engine, so that the agent holds on the request
-//! engine and on a service that is not quite as written. Variant v draws, log-uniformly and by the training seed's stream
+//! `autoscale/<scenario>` trains on variants of the scenario, on the fluid engine unless [`Task::on`] says otherwise, so that
+//! the agent holds on a service that is not quite as written. Variant v draws, log-uniformly and by the training seed's stream
 //! `Variants`, factors on the load (0.7 to 1.4), on every start-up (0.7 to 1.5) and on the work of a request (0.8 to 1.25);
 //! what the operator believes (nominal start-up, prices, limits) stays as written. Rewards are those of
 //! [`tidegate_envs::Relative`]. `source/<scenario>` is the source document's setting: four numbers, −1, 0, +1 every tick,
@@ -9,13 +9,15 @@
 
 use anyhow::{Context, bail};
 use tidegate_core::scenario::{Scale, Workload};
-use tidegate_core::{Env, Scenario, Seed, Spec, Step, Stream};
+use tidegate_core::{Env, Plant, Scenario, Seed, Spec, Step, Stream};
 use tidegate_envs::autoscale::{Relative, load_scale_unmeasured, rich_width};
 use tidegate_envs::{
     Acrobot, Autoscale, CartPole, Chain, MountainCar, Randomised, RichView, SourceView, View,
 };
+use tidegate_sim::RequestPlant;
 use tidegate_sim::fluid::FluidPlant;
 
+use crate::cli::Engine;
 use crate::learning::agent::{Access, Sees, SharedRanges};
 use crate::scenarios::{self, Study};
 
@@ -45,7 +47,7 @@ pub enum Task {
     /// One of [`CLASSICS`].
     Classic(&'static str),
     /// A service.
-    Service(Service),
+    Service(Box<Service>),
 }
 
 /// A service that is learnt.
@@ -57,6 +59,8 @@ pub struct Service {
     pub study: Study,
     /// How the agent is let onto it.
     pub access: Access,
+    /// The engine of the worlds in which it learns.
+    pub engine: Engine,
 }
 
 impl Task {
@@ -87,10 +91,24 @@ impl Task {
             _ => (Sees::Rich, STEP_MAX, ticks_per_minute(written)),
         };
         let access = Access { sees, step_max, ticks_per_step, tick_seconds: written.tick_seconds };
-        let service = Service { name: format!("{kind}/{}", study.name), study, access };
+        let name = format!("{kind}/{}", study.name);
+        let service = Service { name, study, access, engine: Engine::Fluid };
         // That an environment can be made is told by making one, before the first run.
-        service.variant(service.study.scenario()).with_context(|| format!("--env {name}"))?;
-        Ok(Self::Service(service))
+        service.variant(service.study.scenario()).with_context(|| format!("--env {}", service.name))?;
+        Ok(Self::Service(Box::new(service)))
+    }
+
+    /// The same, learnt on this engine.
+    ///
+    /// # Errors
+    /// If a classic environment is meant, which has none.
+    pub fn on(self, engine: Engine) -> anyhow::Result<Self> {
+        match self {
+            Self::Classic(name) => {
+                bail!("--engine {}: {name} is no service and has no engine", engine.name())
+            }
+            Self::Service(service) => Ok(Self::Service(Box::new(Service { engine, ..*service }))),
+        }
     }
 
     /// Its name.
@@ -105,7 +123,7 @@ impl Task {
     pub fn hash(&self) -> String {
         match self {
             Self::Classic(name) => (*name).to_owned(),
-            Self::Service(service) => format!("{} {}", service.name, service.study.hash),
+            Self::Service(it) => format!("{} {} {}", it.name, it.study.hash, it.engine.name()),
         }
     }
 
@@ -152,7 +170,10 @@ impl Service {
             (Sees::Source, _) => {
                 let facts = scenario.facts();
                 let view = SourceView::new(&facts, load_scale_unmeasured(&facts));
-                Ok(Box::new(self.dollars(scenario, view)?))
+                Ok(match self.engine {
+                    Engine::Fluid => Box::new(self.dollars(FluidPlant::new(scenario), scenario, view)?),
+                    Engine::Request => Box::new(self.dollars(RequestPlant::new(scenario), scenario, view)?),
+                })
             }
             (Sees::Rich, 1) => self.rich::<{ rich_width(1) }>(scenario),
             (Sees::Rich, 2) => self.rich::<{ rich_width(2) }>(scenario),
@@ -162,13 +183,29 @@ impl Service {
     }
 
     fn rich<const WIDTH: usize>(&self, scenario: &Scenario) -> anyhow::Result<Box<dyn Erased>> {
-        let facts = scenario.facts();
-        let view = RichView::<WIDTH>::new(&facts, load_scale_unmeasured(&facts));
-        Ok(Box::new(Relative::new(self.dollars(scenario, view)?, scenario)?))
+        match self.engine {
+            Engine::Fluid => self.relative::<_, WIDTH>(FluidPlant::new(scenario), scenario),
+            Engine::Request => self.relative::<_, WIDTH>(RequestPlant::new(scenario), scenario),
+        }
     }
 
-    fn dollars<V: View>(&self, scenario: &Scenario, view: V) -> anyhow::Result<Autoscale<FluidPlant, V>> {
-        Ok(Autoscale::new(FluidPlant::new(scenario), view, scenario, self.access.options())?)
+    fn relative<P: Plant + 'static, const WIDTH: usize>(
+        &self,
+        plant: P,
+        scenario: &Scenario,
+    ) -> anyhow::Result<Box<dyn Erased>> {
+        let facts = scenario.facts();
+        let view = RichView::<WIDTH>::new(&facts, load_scale_unmeasured(&facts));
+        Ok(Box::new(Relative::new(self.dollars(plant, scenario, view)?, scenario)?))
+    }
+
+    fn dollars<P: Plant, V: View>(
+        &self,
+        plant: P,
+        scenario: &Scenario,
+        view: V,
+    ) -> anyhow::Result<Autoscale<P, V>> {
+        Ok(Autoscale::new(plant, view, scenario, self.access.options())?)
     }
 }
 
@@ -328,10 +365,31 @@ mod tests {
     #[test]
     fn what_an_agent_trains_on_conforms() {
         let task = Task::named("autoscale/flash-crowd", true).expect("it can be learnt");
-        let ranges = SharedRanges::default();
-        conformance::check(|| task.training(3, &ranges).swap_remove(5)).unwrap();
-        let seen = ranges.borrow();
-        assert!(seen.least.iter().zip(&seen.most).any(|(least, most)| least < most));
+        for engine in [Engine::Fluid, Engine::Request] {
+            let task = task.clone().on(engine).expect("it is a service");
+            let ranges = SharedRanges::default();
+            conformance::check(|| task.training(3, &ranges).swap_remove(5)).unwrap();
+            let seen = ranges.borrow();
+            assert!(seen.least.iter().zip(&seen.most).any(|(least, most)| least < most));
+        }
+    }
+
+    #[test]
+    fn the_engines_are_other_worlds_and_checkpoints_know_it() {
+        let fluid = Task::named("autoscale/web-diurnal", true).expect("it can be learnt");
+        let request = fluid.clone().on(Engine::Request).expect("it is a service");
+        let observed = |task: &Task| {
+            let mut env = task.training(0, &SharedRanges::default()).swap_remove(0);
+            env.reset(Seed::training(4));
+            let seen: Vec<Seen> = (0..20).map(|_| env.step(0).observation).collect();
+            seen.iter().flat_map(|it| it.as_ref().to_vec()).collect::<Vec<f32>>()
+        };
+        assert_ne!(observed(&fluid), observed(&request));
+        assert_ne!(fluid.hash(), request.hash());
+        let error =
+            Task::named("chain", true).and_then(|it| it.on(Engine::Request)).expect_err("it has none");
+        expect_test::expect!["--engine request: chain is no service and has no engine"]
+            .assert_eq(&error.to_string());
     }
 
     #[test]

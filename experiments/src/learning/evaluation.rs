@@ -1,7 +1,7 @@
 //! The final greedy policy on evaluation seeds, never the best checkpoint.
 //!
 //! A classic environment is played; an agent of a service runs as the controller `dqn`, with its safety rule, on the
-//! scenario as written, on both engines: on fluid, where it learnt, and on request, where it must hold. Beside it run a few
+//! scenario as written, on both engines, whichever it learnt on; request is where it must hold. Beside it run a few
 //! rules with documented defaults in the same worlds.
 
 use std::path::Path;

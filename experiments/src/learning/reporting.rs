@@ -7,7 +7,7 @@ use tidegate_stats::mean;
 use crate::cli::Engine;
 use crate::figures::learning::{Band, Curve, learning_curve};
 use crate::learning::course::{LogLine, Trained};
-use crate::learning::environment::Task;
+use crate::learning::environment::{Service, Task};
 use crate::learning::evaluation::{DayRow, ENGINES, EpisodeRow, Evaluated};
 use crate::learning::settings::Preset;
 use crate::report::{Report, Table, dollars, number, percent};
@@ -35,9 +35,10 @@ pub fn report(
         options.steps,
         trained.len()
     ));
-    match evaluated {
-        Evaluated::Episodes(rows) => episodes(&mut report, task, rows),
-        Evaluated::Days(rows) => days(&mut report, rows),
+    match (evaluated, task) {
+        (Evaluated::Days(rows), Task::Service(service)) => days(&mut report, service, rows),
+        (Evaluated::Episodes(rows), _) => episodes(&mut report, task, rows),
+        (Evaluated::Days(_), Task::Classic(_)) => unreachable!("a classic environment has no days"),
     }
     report.heading(2, "Learning curve");
     report.paragraph(about_curve(task, trained.len()));
@@ -87,12 +88,13 @@ fn episodes(report: &mut Report, task: &Task, rows: &[EpisodeRow]) {
     }
 }
 
-fn days(report: &mut Report, rows: &[DayRow]) {
+fn days(report: &mut Report, service: &Service, rows: &[DayRow]) {
     let n_worlds = rows.iter().map(|row| row.evaluation_seed + 1).max().unwrap_or(0);
     report.heading(2, "Final policies");
     report.paragraph(format!(
         "Means over {n_worlds} evaluation runs of the scenario as written, the same for all. The agents learnt on variants of \
-         it on the fluid engine; the rules have their documented defaults or what the scenario sets."
+         it on the engine {}; the rules have their documented defaults or what the scenario sets.",
+        service.engine.name()
     ));
     let header = [
         "controller",
@@ -105,7 +107,8 @@ fn days(report: &mut Report, rows: &[DayRow]) {
     ];
     for engine in ENGINES {
         let of_engine: Vec<DayRow> = rows.iter().filter(|row| row.engine == engine.name()).cloned().collect();
-        let mut table = Table::new(&caption(engine), &header);
+        let caption = caption(engine, service.engine);
+        let mut table = Table::new(&caption, &header);
         let mut means = Vec::new();
         let key = |row: &DayRow| (row.controller.clone(), row.training_seed);
         for rows in of_engine.chunk_by(|a, b| key(a) == key(b)) {
@@ -128,18 +131,19 @@ fn days(report: &mut Report, rows: &[DayRow]) {
                 percent(of(|row| row.fallback_share)),
             ]);
         }
-        report.heading(3, caption(engine));
+        report.heading(3, caption);
         report.table(table);
         report.paragraph(over_seeds(&means, "total", |value| format!("${}", dollars(value))));
     }
 }
 
-fn caption(engine: Engine) -> String {
+fn caption(engine: Engine, learnt_on: Engine) -> String {
     let what = match engine {
-        Engine::Fluid => "on which it learnt",
+        Engine::Fluid => "one analytic step a tick",
         Engine::Request => "every request",
     };
-    format!("Engine {}: {what}", engine.name())
+    let learnt = if engine == learnt_on { ", on which they learnt" } else { "" };
+    format!("Engine {}: {what}{learnt}", engine.name())
 }
 
 /// The mean of the middle half of the seeds, with an interval from ten seeds on.
