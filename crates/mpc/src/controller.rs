@@ -124,6 +124,13 @@ impl Settings {
     }
 }
 
+/// Whether a level above the median costs only what it does until an order answers it.
+///
+/// A fleet is held for two bounds in whole stages, which may be longer: from 2 bounds on there is no recourse even so.
+fn has_recourse(recourse_bounds: f64, bound_seconds: f64, held_seconds: f64, reaction_seconds: f64) -> bool {
+    recourse_bounds < 2.0 && (recourse_bounds * bound_seconds..held_seconds).contains(&reaction_seconds)
+}
+
 /// The controller.
 pub struct ModelPredictive<I> {
     settings: Settings,
@@ -193,9 +200,12 @@ impl<I: Identification + Clone> ModelPredictive<I> {
         let reaction_seconds = settings.startup_seconds + facts.scrape_seconds + settings.period_seconds;
         let replicas_max = all.ceil() as Replicas;
         let bound_seconds = facts.prices.level.bound_seconds;
-        let has_recourse = (settings.recourse_bounds * bound_seconds
-            ..f64::from(hold_ticks) * settings.stage_seconds)
-            .contains(&reaction_seconds);
+        let has_recourse = has_recourse(
+            settings.recourse_bounds,
+            bound_seconds,
+            f64::from(hold_ticks) * settings.stage_seconds,
+            reaction_seconds,
+        );
         let held = PenaltySurface::new(1.0, replicas_max, hold_ticks);
         let passing = has_recourse.then(|| PenaltySurface::passing(1.0, replicas_max, reaction_seconds));
         let problem = OnePool { switching: settings.switching, ..OnePool::default() };
@@ -482,5 +492,19 @@ impl<I: Identification + Clone> Controller for ModelPredictive<I> {
         write!(out, "service ")?;
         self.service.explain(out)?;
         write!(out, "; latency correction {:.3}", self.bias.exp())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of `serverless`: a bound of 10 s, stages of 15, and 23 s from a scrape to a replica.
+    #[test]
+    fn from_two_bounds_on_there_is_no_recourse_though_stages_hold_a_fleet_for_three() {
+        let has = |bounds| has_recourse(bounds, 10.0, 30.0, 23.0);
+        assert!(has(0.0) && has(0.5) && has(1.99));
+        assert!(!has(2.0) && !has(2.5));
+        assert!(!has_recourse(0.5, 10.0, 30.0, 4.9) && !has_recourse(0.0, 10.0, 30.0, 30.0));
     }
 }
