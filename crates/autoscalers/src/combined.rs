@@ -46,8 +46,8 @@ use crate::demand::{
 };
 use crate::inner;
 use crate::rule::{ActingPool, Stabiliser, not_negative, positive, remembered, round_up, share, wrong};
-use crate::service_time::ServiceTime;
 use crate::square_root_staffing::{margin, servers};
+use tidegate_core::service_time::ServiceTime;
 
 /// The kind `reactive_predictive`: `catalog` has the reactive rules that it may stand on.
 pub fn kind(catalog: Catalog, forecasters: Forecasters) -> Kind {

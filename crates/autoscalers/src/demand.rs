@@ -10,7 +10,7 @@ use tidegate_core::{Calendar, Observation, OperatorFacts, Quantiles, Replicas};
 
 use crate::catalog::Parameter;
 use crate::rule::{ActingPool, round_up, wrong};
-use crate::service_time::ServiceTime;
+use tidegate_core::service_time::ServiceTime;
 
 /// Where forecasters come from, as this crate may not know any.
 #[derive(Clone)]

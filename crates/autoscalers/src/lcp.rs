@@ -33,8 +33,8 @@ use tidegate_core::{
 
 use crate::catalog::{About, Parameter, Rule, Search};
 use crate::rule::{ActingPool, POOL, STALE, Window, positive, remembered, wrong};
-use crate::service_time::ServiceTime;
 use crate::signal::{Metric, Signal};
+use tidegate_core::service_time::ServiceTime;
 
 /// The algorithm: a row of costs in, the least and the most count that a best plan for the past could end at out.
 #[derive(Clone, Debug, PartialEq)]

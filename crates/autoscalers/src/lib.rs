@@ -35,7 +35,6 @@ pub mod queue_depth;
 mod rule;
 pub mod scheduled;
 pub mod scryer;
-mod service_time;
 mod signal;
 pub mod spot_mix;
 pub mod square_root_staffing;

@@ -34,8 +34,8 @@ use crate::rule::{
     ActingPool, POOL, SCALE_IN_WINDOW, SERVICE_HALF_LIFE, STALE, Stabiliser, Window, is_at_zero, positive,
     remembered, round_up,
 };
-use crate::service_time::ServiceTime;
 use crate::signal::{Metric, Signal};
+use tidegate_core::service_time::ServiceTime;
 
 /// What can be set.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]

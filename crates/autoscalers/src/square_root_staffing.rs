@@ -33,8 +33,8 @@ use crate::rule::{
     ActingPool, POOL, SCALE_IN_WINDOW, SERVICE_HALF_LIFE, STALE, Stabiliser, Window, is_at_zero, positive,
     remembered, round_up, wrong,
 };
-use crate::service_time::ServiceTime;
 use crate::signal::{Metric, Signal};
+use tidegate_core::service_time::ServiceTime;
 
 /// P(W > 0) in the limit of many servers, as a function of the margin β ≥ 0 (Halfin and Whitt 1981, eq. 2.3).
 pub fn delay_probability(margin: f64) -> f64 {

@@ -34,6 +34,7 @@ pub mod queueing;
 pub mod response;
 pub mod scenario;
 pub mod seed;
+pub mod service_time;
 pub mod solver;
 pub mod vector;
 

@@ -22,8 +22,8 @@ use tidegate_core::{
 use super::parameters::{BreachBehavior, PredictiveMode, PredictiveParameters};
 use crate::demand::{BoxedForecaster, MakeHistory};
 use crate::rule::{ActingPool, Window, round_up};
-use crate::service_time::ServiceTime;
 use crate::signal::{Metric, Signal};
+use tidegate_core::service_time::ServiceTime;
 
 /// How far a forecast reaches.
 const HORIZON_HOURS: NonZeroU32 = NonZeroU32::new(48).expect("it is not 0");

@@ -17,11 +17,11 @@
 //! left out, once there is an estimate: its slots are known for the moment of the decision, not for the window. The
 //! cpu share is biased where an idle replica uses cpu; the estimate, and what is staffed on it, is then too large.
 
-use tidegate_core::{Observation, OperatorFacts};
+use crate::{Observation, OperatorFacts};
 
 /// The running estimate.
 #[derive(Clone, Debug)]
-pub(crate) struct ServiceTime {
+pub struct ServiceTime {
     half_life_seconds: f64,
     concurrency: Vec<f64>,
     busy_slot_seconds: f64,
@@ -31,7 +31,8 @@ pub(crate) struct ServiceTime {
 }
 
 impl ServiceTime {
-    pub(crate) fn new(half_life_seconds: f64, facts: &OperatorFacts) -> Self {
+    /// An estimate whose weights halve every `half_life_seconds`.
+    pub fn new(half_life_seconds: f64, facts: &OperatorFacts) -> Self {
         let concurrency = facts.pools.iter().map(|pool| f64::from(pool.concurrency)).collect();
         Self {
             half_life_seconds,
@@ -43,18 +44,19 @@ impl ServiceTime {
         }
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Forgets what was measured.
+    pub fn clear(&mut self) {
         (self.busy_slot_seconds, self.completed) = (0.0, 0.0);
         (self.queue_length, self.slots) = (None, -1.0);
     }
 
     /// Slots of one replica of a pool.
-    pub(crate) fn concurrency(&self, pool: usize) -> f64 {
+    pub fn concurrency(&self, pool: usize) -> f64 {
         self.concurrency[pool]
     }
 
     /// Takes in what became visible since the last call.
-    pub(crate) fn feed(&mut self, observation: &Observation<'_>) {
+    pub fn feed(&mut self, observation: &Observation<'_>) {
         let pools = observation.pools.iter().zip(&self.concurrency);
         let slots = pools.map(|(pool, slots)| f64::from(pool.ready) * slots).sum::<f64>();
         let is_draining = observation.pools.iter().any(|pool| pool.draining > 0);
@@ -83,7 +85,7 @@ impl ServiceTime {
     }
 
     /// Seconds of one slot that one request takes; none before the first usable scrape.
-    pub(crate) fn seconds(&self) -> Option<f64> {
+    pub fn seconds(&self) -> Option<f64> {
         (self.completed > 0.0 && self.busy_slot_seconds > 0.0)
             .then(|| self.busy_slot_seconds / self.completed)
     }
