@@ -78,6 +78,12 @@ pub const ABOUT: About = About {
             "Of the quantiles only this worst share counts: conditional value at risk, stage by stage.",
         )
         .searched(Search::Log { low: 0.05, high: 1.0 }),
+        Parameter::new(
+            "counts_are_poisson",
+            "",
+            "false",
+            "Whether the spread that counts have where users come independently of each other is taken out of the forecast's.",
+        ),
         Parameter::new("stages", "1", "60", "Stages of the horizon."),
         Parameter::new(
             "stage_seconds",
@@ -134,6 +140,7 @@ pub struct Parameters {
     pub arrivals_are_poisson: bool,
     pub demand: DemandKind,
     pub tail_share: f64,
+    pub counts_are_poisson: bool,
     pub stages: u32,
     pub stage_seconds: Option<f64>,
     pub startup_seconds: Option<f64>,
@@ -180,6 +187,7 @@ impl Default for Parameters {
             arrivals_are_poisson: true,
             demand: DemandKind::Quantiles,
             tail_share: 1.0,
+            counts_are_poisson: false,
             stages: 60,
             stage_seconds: None,
             startup_seconds: None,
@@ -262,6 +270,7 @@ pub fn settings(facts: &OperatorFacts, parameters: &Parameters) -> Result<Settin
         period_seconds: parameters.period_seconds.unwrap_or(plain.period_seconds),
         startup_seconds: parameters.startup_seconds.unwrap_or(facts.pools[pool].startup_seconds),
         weights,
+        counts_are_poisson: parameters.counts_are_poisson,
         ramps: (parameters.ramp_up.unwrap_or(Replicas::MAX), parameters.ramp_down.unwrap_or(Replicas::MAX)),
         switching: Switching { up_dollars: 0.0, down_dollars: parameters.stop_share * start_dollars },
         bias_gain: parameters.bias_gain,

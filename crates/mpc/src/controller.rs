@@ -53,7 +53,7 @@ use tidegate_core::{
 
 use crate::dynamic::Proof;
 use crate::formulate::{
-    N_LEVELS, StageLoad, backlog_after, level_weights, prices_of, stage_costs, stage_price,
+    N_LEVELS, StageLoad, backlog_after, level_weights, loads_of_counts, prices_of, stage_costs, stage_price,
 };
 use crate::orders::Orders;
 use crate::surprise::Surprise;
@@ -85,6 +85,8 @@ pub struct Settings {
     pub startup_seconds: f64,
     /// The weights of the forecast's levels; see [`level_weights`].
     pub weights: [f64; N_LEVELS],
+    /// Whether the noise of counts is taken out of the forecast; see [`loads_of_counts`].
+    pub counts_are_poisson: bool,
     /// The most replicas added, and given up, from one stage to the next.
     pub ramps: (Replicas, Replicas),
     /// Cost of change.
@@ -109,6 +111,7 @@ impl Settings {
             period_seconds: facts.tick_seconds,
             startup_seconds: facts.pools[0].startup_seconds,
             weights: level_weights(1.0),
+            counts_are_poisson: false,
             ramps: (Replicas::MAX, Replicas::MAX),
             switching: Switching::default(),
             bias_gain: 0.02,
@@ -285,7 +288,7 @@ impl<I: Identification + Clone> ModelPredictive<I> {
 
     /// The loads of all stages; false where there is no forecast.
     fn look_ahead(&mut self, observation: &Observation<'_>) -> bool {
-        let Settings { stage_seconds, n_stages, weights, .. } = self.settings;
+        let Settings { stage_seconds, n_stages, weights, counts_are_poisson, .. } = self.settings;
         let now = observation.now_seconds;
         let first = self.demand.step_of(now);
         let step_seconds = self.demand.step_seconds();
@@ -297,7 +300,9 @@ impl<I: Identification + Clone> ModelPredictive<I> {
         for stage in 0..n_stages {
             let step = ((now + (stage as f64 + 0.5) * stage_seconds) / step_seconds) as u64;
             let step = ((step - first) as usize).min(quantiles.len() - 1);
-            let requests_per_second = quantiles[step].map(|load| load.max(0.0) * factor);
+            let said = quantiles[step].map(|load| load.max(0.0));
+            let said = if counts_are_poisson { loads_of_counts(said, step_seconds) } else { said };
+            let requests_per_second = said.map(|load| load * factor);
             self.loads.push(StageLoad { requests_per_second, weights });
         }
         true

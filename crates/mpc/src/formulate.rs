@@ -53,6 +53,42 @@ pub fn level_weights(tail_share: f64) -> [f64; N_LEVELS] {
     weights
 }
 
+/// Quantiles of the load, of quantiles of what is counted of it in steps of `step_seconds`.
+///
+/// A forecaster is fitted to counts. If users come independently of each other, a count N of a load λ has the variance
+/// λ Δ of Poisson's law beside that of λ itself, and a response model has it too: planned with as it is, it would be paid
+/// for twice. In the normal approximation variances add up level by level,
+///
+/// ```text
+/// (q_p − q₅₀)² = (N_p/Δ − N₅₀/Δ)² − z_p² N₅₀/Δ²,   no less than 0
+/// ```
+///
+/// with the quantiles z of the normal law. The body of the distribution is narrowed; far tails, which say that a crowd may
+/// come, are left as they are.
+pub fn loads_of_counts(requests_per_second: [f64; N_LEVELS], step_seconds: f64) -> [f64; N_LEVELS] {
+    let median = requests_per_second[MEDIAN];
+    let variance = median.max(0.0) / step_seconds;
+    let mut loads = requests_per_second;
+    for (load, z) in loads.iter_mut().zip(NORMAL) {
+        let away = *load - median;
+        *load = median + (away * away - z * z * variance).max(0.0).sqrt().copysign(away);
+    }
+    loads
+}
+
+/// The quantiles of the standard normal law at [`Quantiles::LEVELS`].
+const NORMAL: [f64; N_LEVELS] = [
+    -2.326_347_874_040_841,
+    -1.644_853_626_951_472_7,
+    -1.281_551_565_544_600_4,
+    -0.674_489_750_196_081_7,
+    0.0,
+    0.674_489_750_196_081_7,
+    1.281_551_565_544_600_4,
+    1.644_853_626_951_472_7,
+    2.326_347_874_040_841,
+];
+
 /// The dollars of each stage over the ready replicas of its band, into `table`: its length times the expected penalty
 /// rate, `others` replicas serving beside those that are planned.
 ///
@@ -151,6 +187,35 @@ mod tests {
         assert!(tail[..7].iter().all(|weight| *weight == 0.0));
         for share in [0.01, 0.3, 0.5, 0.999] {
             assert!((level_weights(share).iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn of_counts_the_loads_are_had_back() {
+        // A normal load of 12 a second ± 1, counted in steps of 30 s: variances add up.
+        let of = |deviation: f64| NORMAL.map(|z| 12.0 + z * deviation);
+        let counted = of((1.0_f64 + 12.0 / 30.0).sqrt());
+        for (load, expected) in loads_of_counts(counted, 30.0).iter().zip(of(1.0)) {
+            assert!((load - expected).abs() < 1e-12, "{load}, not {expected}");
+        }
+        // Counts alone are a load that is known; and nobody is counted where nobody comes.
+        assert_eq!(loads_of_counts(of((12.0_f64 / 30.0).sqrt()), 30.0), [12.0; N_LEVELS]);
+        let mut crowd = [0.0; N_LEVELS];
+        crowd[8] = 40.0;
+        assert_eq!(loads_of_counts(crowd, 30.0), crowd);
+    }
+
+    /// Against the error function's own series: P(Z ≤ z) = ½ + φ(z) (z + z³/3 + z⁵/(3·5) + …).
+    #[test]
+    fn quantiles_of_the_normal_law_are_those_of_the_levels() {
+        for (z, level) in NORMAL.iter().zip(Quantiles::LEVELS) {
+            let (mut term, mut sum) = (*z, 0.0);
+            for n in 1..100 {
+                sum += term;
+                term *= z * z / f64::from(2 * n + 1);
+            }
+            let below = 0.5 + (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt() * sum;
+            assert!((below - level).abs() < 1e-14, "{below}, not {level}");
         }
     }
 }

@@ -62,6 +62,12 @@ const ARMS: &[Arm] = &[
     arm("model", "wait-as-fitted", "arrivals_are_poisson = false"),
     oracle("model", "oracle-service", Told::Service),
     oracle("forecast and model", "oracle-both", Told::Both),
+    arm("uncertainty", "loads-of-counts", "counts_are_poisson = true"),
+    arm(
+        "uncertainty and model",
+        "counts-and-wait",
+        "counts_are_poisson = true\narrivals_are_poisson = false",
+    ),
     arm("uncertainty", "median", "demand = \"median\""),
     arm("uncertainty", "tail-0.25", "tail_share = 0.25"),
     arm("start-up", "no-start-up", "startup_seconds = 0"),
