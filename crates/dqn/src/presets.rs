@@ -90,9 +90,15 @@ impl Options {
     /// falls to 0 with the last gradient step.
     #[must_use]
     pub fn steadied(self) -> Self {
+        Self { dueling: true, n_steps: 10, ..self.rate_to_0() }
+    }
+
+    /// These options with a learning rate that falls linearly to 0 with the last gradient step, so that the final policy is
+    /// one that values have settled on and not the one of the last few batches.
+    #[must_use]
+    pub fn rate_to_0(self) -> Self {
         let (from, steps) = (self.learning_rate.at(0), self.gradient_steps_total());
-        let learning_rate = Schedule::Linear { from, to: 0.0, steps };
-        Self { learning_rate, dueling: true, n_steps: 10, ..self }
+        Self { learning_rate: Schedule::Linear { from, to: 0.0, steps }, ..self }
     }
 
     /// What it tuned for `Acrobot-v1`; its −1 gradient steps are as many as steps, here 4 for 4.

@@ -14,7 +14,21 @@ pub enum ActionSet {
     },
     /// The wanted count itself, from the least to the most replicas of the pool.
     Target {},
+    /// Square-root staffing with a band, a margin β of the [`MARGINS`]: n(β) = ⌈(a + β √max(a, 1) − s) / c⌉ within the
+    /// pool's bounds, where a is the measured offered load in slots, s the slots that the other pools are wanted to have,
+    /// and c those of one replica. The wanted count moves to the nearest one from n(β) to n(β + [`ROOM`]), as lazy capacity
+    /// provisioning moves (Lin, Wierman, Andrew and Thereska, IEEE/ACM Transactions on Networking 21, 2013): so it does
+    /// not follow the noise of a. To hold is an action of its own. While nothing is measured, or by a view that estimates
+    /// no load, all actions hold.
+    Margins {},
 }
+
+/// Width of the band of [`ActionSet::Margins`], in square roots of the offered load.
+pub const ROOM: f64 = 0.75;
+
+/// The margins β of [`ActionSet::Margins`], in square roots of the offered load: from fleets that an overload drains
+/// within minutes to those that catch a crowd.
+pub const MARGINS: [f64; 13] = [-0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0];
 
 /// The numbered actions for the pools of one service.
 ///
@@ -26,6 +40,8 @@ pub struct Actions {
     moves: Vec<Move>,
     names: Vec<String>,
     bounds: Vec<Bounds>,
+    /// Of one replica, a number a pool.
+    slots: Vec<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +49,7 @@ enum Move {
     Hold,
     By { pool: usize, change: i64 },
     To { pool: usize, wanted: Replicas },
+    Staff { pool: usize, margin: f64 },
 }
 
 impl Actions {
@@ -45,6 +62,7 @@ impl Actions {
             moves: Vec::new(),
             names: Vec::new(),
             bounds: facts.pools.iter().map(|pool| pool.bounds).collect(),
+            slots: facts.pools.iter().map(|pool| f64::from(pool.concurrency)).collect(),
         };
         let n_actions: u64 = match set {
             ActionSet::Steps { step_max: 0 } => return Err(AutoscaleError::NoStep),
@@ -52,6 +70,7 @@ impl Actions {
             ActionSet::Target {} => {
                 actions.bounds.iter().map(|b| u64::from(b.replicas_max) - u64::from(b.replicas_min) + 1).sum()
             }
+            ActionSet::Margins {} => 1 + (MARGINS.len() * facts.pools.len()) as u64,
         };
         if n_actions > N_ACTIONS_MAX {
             return Err(AutoscaleError::TooManyActions { n_actions });
@@ -75,6 +94,14 @@ impl Actions {
                         actions.push(format!("{name} {wanted}"), Move::To { pool, wanted });
                     }
                 }
+                ActionSet::Margins {} => {
+                    if pool == 0 {
+                        actions.push("hold".into(), Move::Hold);
+                    }
+                    for margin in MARGINS {
+                        actions.push(format!("{name} margin {margin:+}"), Move::Staff { pool, margin });
+                    }
+                }
             }
         }
         Ok(actions)
@@ -85,12 +112,13 @@ impl Actions {
         &self.names
     }
 
-    /// Changes what is wanted; an action that is not allowed goes as far as the bounds let it.
+    /// Changes what is wanted, where `offered_load` is measured in slots; an action that is not allowed goes as far as the
+    /// bounds let it.
     ///
     /// # Panics
     /// If there is no such action.
     #[inline]
-    pub fn apply(&self, action: usize, targets: &mut [PoolTarget]) {
+    pub fn apply(&self, action: usize, targets: &mut [PoolTarget], offered_load: Option<f64>) {
         match self.moves[action] {
             Move::Hold => {}
             Move::By { pool, change } => {
@@ -100,6 +128,17 @@ impl Actions {
                     wanted.clamp(i64::from(replicas_min), i64::from(replicas_max)) as Replicas;
             }
             Move::To { pool, wanted } => targets[pool].wanted = wanted,
+            Move::Staff { pool, margin } => {
+                let Some(load) = offered_load else { return };
+                let others = targets.iter().zip(&self.slots).enumerate().filter(|(other, _)| *other != pool);
+                let others: f64 = others.map(|(_, (target, slots))| f64::from(target.wanted) * slots).sum();
+                let Bounds { replicas_min, replicas_max } = self.bounds[pool];
+                let needed = |margin: f64| {
+                    let replicas = (load + margin * load.max(1.0).sqrt() - others) / self.slots[pool];
+                    replicas.ceil().clamp(f64::from(replicas_min), f64::from(replicas_max)) as Replicas
+                };
+                targets[pool].wanted = targets[pool].wanted.clamp(needed(margin), needed(margin + ROOM));
+            }
         }
     }
 
@@ -111,7 +150,7 @@ impl Actions {
         assert_eq!(mask.len(), self.moves.len(), "one place an action");
         for (allowed, move_) in mask.iter_mut().zip(&self.moves) {
             *allowed = match *move_ {
-                Move::Hold | Move::To { .. } => true,
+                Move::Hold | Move::To { .. } | Move::Staff { .. } => true,
                 Move::By { pool, change } => {
                     let Bounds { replicas_min, replicas_max } = self.bounds[pool];
                     let wanted = i64::from(targets[pool].wanted) + change;
@@ -156,7 +195,7 @@ mod tests {
         let rendered: Vec<String> = (0..mask.len())
             .map(|action| {
                 let mut after = before.clone();
-                actions.apply(action, &mut after);
+                actions.apply(action, &mut after, Some(9.0));
                 let wanted: Vec<String> = after.iter().map(|target| target.wanted.to_string()).collect();
                 let wanted = wanted.join("/");
                 let name = &actions.names()[action];
@@ -183,6 +222,23 @@ mod tests {
             &expect!["(web -1: 1/1), hold: 1/1, web +1: 2/1, (spot -1: 1/1), spot +1: 1/2"],
         );
         check(1, ActionSet::Target {}, 2, &expect!["web 1: 1, web 2: 2, web 3: 3, web 4: 4, web 5: 5"]);
+        // Nine slots of load, four a replica: 9 + 3 β slots, less those of the other pool.
+        check(
+            1,
+            ActionSet::Margins {},
+            2,
+            &expect![
+                "hold: 2, web margin -0.5: 2, web margin +0: 3, web margin +0.25: 3, web margin +0.5: 3, web margin +0.75: 3, web margin +1: 3, web margin +1.25: 4, web margin +1.5: 4, web margin +2: 4, web margin +2.5: 5, web margin +3: 5, web margin +4: 5, web margin +6: 5"
+            ],
+        );
+        check(
+            2,
+            ActionSet::Margins {},
+            1,
+            &expect![
+                "hold: 1/1, web margin -0.5: 1/1, web margin +0: 2/1, web margin +0.25: 2/1, web margin +0.5: 2/1, web margin +0.75: 2/1, web margin +1: 2/1, web margin +1.25: 3/1, web margin +1.5: 3/1, web margin +2: 3/1, web margin +2.5: 4/1, web margin +3: 4/1, web margin +4: 5/1, web margin +6: 5/1, spot margin -0.5: 1/1, spot margin +0: 1/2, spot margin +0.25: 1/2, spot margin +0.5: 1/2, spot margin +0.75: 1/2, spot margin +1: 1/2, spot margin +1.25: 1/3, spot margin +1.5: 1/3, spot margin +2: 1/3, spot margin +2.5: 1/4, spot margin +3: 1/4, spot margin +4: 1/5, spot margin +6: 1/5"
+            ],
+        );
         check(1, ActionSet::Steps { step_max: 0 }, 2, &expect!["`step_max` must be at least 1, but is 0"]);
         check(
             2,

@@ -2,8 +2,8 @@
 //!
 //! - **Observation**: a [`View`]; the source document's four numbers ([`SourceView`]) or everything an operator can
 //!   measure in aggregate ([`RichView`]).
-//! - **Action**: an [`ActionSet`]; −1, 0, +1 as in the source document, −k to +k, or the count itself. Actions that
-//!   the pool's bounds forbid are masked; taken all the same they go as far as the bounds let them.
+//! - **Action**: an [`ActionSet`]; −1, 0, +1 as in the source document, −k to +k, the count itself, or how much fleet above
+//!   the measured load. Actions that the pool's bounds forbid are masked; taken all the same they go as far as the bounds let them.
 //! - **Reward**: −(instances + energy + penalty) in dollars over the ticks of the step, from the one price function.
 //! - **Episode**: [`Env::reset`] runs the warm-up with the initial fleet; steps cover the horizon; the last one ends
 //!   `Truncated`, because the service goes on and a learner bootstraps from the observation at the horizon's end.
@@ -23,7 +23,7 @@ mod counter_plant;
 pub mod relative;
 pub mod view;
 
-pub use actions::{ActionSet, Actions};
+pub use actions::{ActionSet, Actions, MARGINS};
 pub use agent::Agent;
 pub use relative::{NoPrice, Relative};
 pub use view::{RichView, SourceView, View, load_scale_unmeasured, rich_width};
@@ -206,7 +206,7 @@ impl<P: Plant, V: View> Env for Autoscale<P, V> {
         self.info.steps += 1;
         self.info.step_charge = Charge::default();
         let targets = &mut self.targets[..self.n_pools];
-        self.actions.apply(action, targets);
+        self.actions.apply(action, targets, self.view.offered_load());
         for _ in 0..self.ticks_per_step {
             self.info.add(self.plant.tick(targets));
         }

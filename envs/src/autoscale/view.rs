@@ -6,6 +6,7 @@
 
 use std::f64::consts::TAU;
 
+use tidegate_core::service_time::ServiceTime;
 use tidegate_core::{LocalTime, Observation, OperatorFacts, Quantity, SECONDS_PER_DAY, Scrape};
 
 use super::clock::WallClock;
@@ -22,6 +23,11 @@ pub trait View {
     fn reset(&mut self);
     /// What there is to see now. Every observation of a run must be shown, in order: each lends only what is new.
     fn see(&mut self, observation: &Observation<'_>) -> Self::Vector;
+    /// Slots that would be busy if there were enough, as measured by now; none where nothing is measured yet, and by a
+    /// view that does not estimate it.
+    fn offered_load(&self) -> Option<f64> {
+        None
+    }
 }
 
 /// A load scale for an operator who has measured nothing yet: what all slots of the largest fleet would take if a
@@ -101,6 +107,9 @@ pub struct RichView<const WIDTH: usize = { rich_width(1) }> {
     /// What scrapes said last, in the order of the places.
     measured: [f32; MEASURED],
     newest_seconds: Option<f64>,
+    service_time: ServiceTime,
+    /// Scrapes whose mean is the rate of the offered load.
+    load_scrapes: usize,
 }
 
 /// Numbers that a [`RichView`] of so many pools shows.
@@ -121,6 +130,7 @@ struct Scale {
 #[derive(Clone, Copy, Debug)]
 struct PoolScale {
     replicas_max: f64,
+    slots: f64,
     dollars_per_replica_hour: f64,
 }
 
@@ -149,12 +159,15 @@ impl<const WIDTH: usize> RichView<WIDTH> {
                 .iter()
                 .map(|pool| PoolScale {
                     replicas_max: f64::from(pool.bounds.replicas_max),
+                    slots: f64::from(pool.concurrency),
                     dollars_per_replica_hour: pool.dollars_per_replica_hour,
                 })
                 .collect(),
             rates: [0.0; TREND_SCRAPES],
             measured: [0.0; MEASURED],
             newest_seconds: None,
+            service_time: ServiceTime::new(SERVICE_HALF_LIFE_SECONDS, facts),
+            load_scrapes: ((LOAD_SECONDS / facts.scrape_seconds).round() as usize).clamp(1, TREND_SCRAPES),
         }
     }
 
@@ -201,6 +214,8 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
             quantity("time of day, cosine", "1", -1.0, 1.0),
             quantity("weekend", "1", 0.0, 1.0),
             quantity("carbon", "kg/kWh", 0.0, f32::INFINITY),
+            quantity("offered load", "slots max", 0.0, f32::INFINITY),
+            quantity("margin", "x/(|x| + 2 roots of the offered load)", -1.0, 1.0),
         ];
         for pool in 0..self.pools.len() {
             quantities.extend([
@@ -219,6 +234,14 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
         self.rates = [0.0; TREND_SCRAPES];
         self.measured = [0.0; MEASURED];
         self.newest_seconds = None;
+        self.service_time.clear();
+    }
+
+    #[inline]
+    fn offered_load(&self) -> Option<f64> {
+        let rates = &self.rates[..self.load_scrapes];
+        let rate = f64::from(rates.iter().sum::<f32>()) / rates.len() as f64;
+        Some(rate * self.scale.load_requests_per_second * self.service_time.seconds()?)
     }
 
     #[inline]
@@ -226,6 +249,14 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
         for scrape in observation.scrapes {
             self.scraped(scrape);
         }
+        self.service_time.feed(observation);
+        let offered_load = self.offered_load();
+        let wanted = observation
+            .pools
+            .iter()
+            .zip(&self.pools)
+            .map(|(status, pool)| f64::from(status.declared) * pool.slots);
+        let margin = offered_load.map_or(0.0, |load| (wanted.sum::<f64>() - load) / load.max(1.0).sqrt());
         let [rate, rate1, rate2, rate3, ..] = self.rates;
         let [errors, utilization, queue, concurrency, latency] = self.measured;
         let age = self
@@ -250,6 +281,8 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
             cos as f32,
             f32::from(u8::from(day_of_week >= 5)),
             observation.carbon_grams_per_kwh.map_or(0.0, |grams| (grams.max(0.0) / 1e3) as f32),
+            offered_load.map_or(0.0, |load| (load / self.scale.slots) as f32),
+            (margin / (margin.abs() + 2.0)) as f32,
         ]);
         let places = values[SERVICE..].chunks_exact_mut(PER_POOL);
         for ((places, status), scale) in places.zip(observation.pools).zip(&self.pools) {
@@ -300,7 +333,10 @@ impl DayCircle {
 /// Scrapes that the trend is fitted to.
 const TREND_SCRAPES: usize = 8;
 const MEASURED: usize = 5;
-const SERVICE: usize = 15;
+const SERVICE: usize = 17;
+/// The rate of the offered load is a mean over this time, as square-root staffing has it.
+const LOAD_SECONDS: f64 = 60.0;
+const SERVICE_HALF_LIFE_SECONDS: f64 = 1800.0;
 const PER_POOL: usize = 6;
 
 fn slots_max(facts: &OperatorFacts) -> f64 {
@@ -452,6 +488,38 @@ mod tests {
                 assert!((value(&view, &seen, name) - expected).abs() < 1e-6, "{name}");
             }
         }
+    }
+
+    /// By hand: ten users a second keep half of twenty slots busy, so a request takes a second and ten slots are needed; ten
+    /// replicas with four slots each are 30 slots more, 9.49 roots of ten.
+    #[test]
+    fn the_offered_load_is_the_rate_times_what_a_request_takes() {
+        let facts = facts();
+        let mut view = <RichView>::new(&facts, 40.0);
+        let scrapes: Vec<Scrape> = (0..4)
+            .map(|index| Scrape {
+                at_seconds: 15.0 * f64::from(index + 1),
+                window_seconds: 15.0,
+                // Noise of two a second that the mean over a minute takes out.
+                first_attempts_per_second: Some(if index % 2 == 0 { 12.0 } else { 8.0 }),
+                requests_per_second: Some(10.0),
+                errors_per_second: Some(0.0),
+                cpu_utilization: Some(0.5),
+                queue_length: Some(0.0),
+                ..Scrape::default()
+            })
+            .collect();
+        let pool = PoolStatus { declared: 10, ready: 5, ..PoolStatus::default() };
+        assert_eq!(view.offered_load(), None);
+        let seen = view.see(&observation(&facts, 60.0, &scrapes, &[pool]));
+        let load = view.offered_load().expect("it is measured");
+        assert!((load - 10.0).abs() < 1e-5, "{load}");
+        let margin = 30.0 / 10.0_f32.sqrt();
+        assert!((value(&view, &seen, "offered load") - 10.0 / 80.0).abs() < 1e-6);
+        assert!((value(&view, &seen, "margin") - margin / (margin + 2.0)).abs() < 1e-6);
+        view.reset();
+        let seen = view.see(&observation(&facts, 0.0, &[], &[pool]));
+        assert_eq!((view.offered_load(), value(&view, &seen, "margin")), (None, 0.0));
     }
 
     #[test]

@@ -40,7 +40,7 @@ struct Arguments {
     env: String,
 
     /// Which extensions of deep Q-learning
-    #[arg(long, value_enum, default_value_t = Preset::Double)]
+    #[arg(long, value_enum, default_value_t = Preset::Steady)]
     preset: Preset,
 
     /// Engine of the worlds in which a service is learnt; agents are scored on both [default: fluid]

@@ -10,7 +10,6 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::Context;
-use tidegate_core::Replicas;
 use tidegate_dqn::Policy;
 use tidegate_envs::{ActionSet, AutoscaleOptions};
 use tidegate_net::{Family, Reader, RecordError, Writer};
@@ -29,8 +28,8 @@ pub enum Sees {
 pub struct Access {
     /// What it sees.
     pub sees: Sees,
-    /// It changes the wanted count by at most so many.
-    pub step_max: Replicas,
+    /// What it may do.
+    pub actions: ActionSet,
     /// Accounting ticks from one decision to the next.
     pub ticks_per_step: u32,
     /// Their length.
@@ -40,15 +39,47 @@ pub struct Access {
 impl Access {
     /// As the environment takes it.
     pub fn options(&self) -> AutoscaleOptions {
-        AutoscaleOptions {
-            actions: ActionSet::Steps { step_max: self.step_max },
-            ticks_per_step: self.ticks_per_step,
-        }
+        AutoscaleOptions { actions: self.actions, ticks_per_step: self.ticks_per_step }
     }
 
     /// From one decision to the next.
     pub fn step_seconds(&self) -> f64 {
         self.tick_seconds * f64::from(self.ticks_per_step)
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        let Self { sees, actions, ticks_per_step, tick_seconds } = *self;
+        writer.u64(match sees {
+            Sees::Rich => 0,
+            Sees::Source => 1,
+        });
+        let (set, step_max) = match actions {
+            ActionSet::Steps { step_max } => (0, step_max),
+            ActionSet::Target {} => (1, 0),
+            ActionSet::Margins {} => (2, 0),
+        };
+        writer.u64(set);
+        writer.u64(u64::from(step_max));
+        writer.u64(u64::from(ticks_per_step));
+        writer.f64(tick_seconds);
+    }
+
+    fn read(reader: &mut Reader) -> Result<Self, RecordError> {
+        let impossible = |what: &str, number: u64| Err(RecordError::Impossible(format!("{what} {number}")));
+        let sees = match reader.u64()? {
+            0 => Sees::Rich,
+            1 => Sees::Source,
+            other => return impossible("view", other),
+        };
+        let (set, step_max) = (reader.u64()?, reader.u64()?);
+        let count = |number: u64| u32::try_from(number).map_err(|_| RecordError::Length);
+        let actions = match set {
+            0 => ActionSet::Steps { step_max: count(step_max)? },
+            1 => ActionSet::Target {},
+            2 => ActionSet::Margins {},
+            other => return impossible("set of actions", other),
+        };
+        Ok(Self { sees, actions, ticks_per_step: count(reader.u64()?)?, tick_seconds: reader.f64()? })
     }
 }
 
@@ -122,7 +153,7 @@ pub(crate) const FAMILY: Family =
     Family { begins: "tidetrai", version: VERSION, kinds: &[AGENT, CHECKPOINT, TRAINED] };
 
 /// The version of records that is written, and the only one that is read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const AGENT: &str = "an agent";
 pub(crate) const CHECKPOINT: &str = "a checkpoint of training";
@@ -133,16 +164,10 @@ impl AgentFile {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::new(&FAMILY, AGENT);
         writer.bytes(self.environment.as_bytes());
-        let nowhere = Access { sees: Sees::Rich, step_max: 0, ticks_per_step: 0, tick_seconds: 0.0 };
-        let Access { sees, step_max, ticks_per_step, tick_seconds } = self.access.unwrap_or(nowhere);
-        writer.u64(match (self.access, sees) {
-            (None, _) => 0,
-            (_, Sees::Rich) => 1,
-            (_, Sees::Source) => 2,
-        });
-        writer.u64(u64::from(step_max));
-        writer.u64(u64::from(ticks_per_step));
-        writer.f64(tick_seconds);
+        writer.u64(u64::from(self.access.is_some()));
+        if let Some(access) = self.access {
+            access.write(&mut writer);
+        }
         self.ranges.write(&mut writer);
         writer.bytes(&self.policy.to_bytes());
         writer.finish()
@@ -155,17 +180,10 @@ impl AgentFile {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new(bytes, &FAMILY, AGENT)?;
         let environment = reader.text()?;
-        let kind = reader.u64()?;
-        let count = |number: u64| u32::try_from(number).map_err(|_| RecordError::Length);
-        let (step_max, ticks_per_step) = (count(reader.u64()?)?, count(reader.u64()?)?);
-        let tick_seconds = reader.f64()?;
-        let sees = match kind {
+        let access = match reader.u64()? {
             0 => None,
-            1 => Some(Sees::Rich),
-            2 => Some(Sees::Source),
-            other => return Err(RecordError::Impossible(format!("view {other}"))),
+            _ => Some(Access::read(&mut reader)?),
         };
-        let access = sees.map(|sees| Access { sees, step_max, ticks_per_step, tick_seconds });
         let ranges = Ranges::read(&mut reader)?;
         let policy = Policy::from_bytes(reader.bytes()?)?;
         reader.finish()?;

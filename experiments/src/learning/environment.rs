@@ -12,7 +12,7 @@ use tidegate_core::scenario::{Scale, Workload};
 use tidegate_core::{Env, Plant, Scenario, Seed, Spec, Step, Stream};
 use tidegate_envs::autoscale::{Relative, load_scale_unmeasured, rich_width};
 use tidegate_envs::{
-    Acrobot, Autoscale, CartPole, Chain, MountainCar, Randomised, RichView, SourceView, View,
+    Acrobot, ActionSet, Autoscale, CartPole, Chain, MountainCar, Randomised, RichView, SourceView, View,
 };
 use tidegate_sim::RequestPlant;
 use tidegate_sim::fluid::FluidPlant;
@@ -32,9 +32,6 @@ const VARIANTS: u64 = 4;
 
 /// Most pools that an agent can see here: each number is a program of its own.
 pub const POOLS_LEARNT_MAX: usize = 4;
-
-/// How many replicas an agent may add or take away in a step.
-const STEP_MAX: u32 = 4;
 
 /// Variant parameters: least and most factor, each ratio as likely.
 const LOAD: (f64, f64) = (0.7, 1.4);
@@ -86,11 +83,11 @@ impl Task {
                 "--env {name}: the service has {n_pools} pools, but an agent sees at most {POOLS_LEARNT_MAX}"
             );
         }
-        let (sees, step_max, ticks_per_step) = match kind {
-            "source" => (Sees::Source, 1, 1),
-            _ => (Sees::Rich, STEP_MAX, ticks_per_minute(written)),
+        let (sees, actions, ticks_per_step) = match kind {
+            "source" => (Sees::Source, ActionSet::Steps { step_max: 1 }, 1),
+            _ => (Sees::Rich, ActionSet::Margins {}, ticks_per_minute(written)),
         };
-        let access = Access { sees, step_max, ticks_per_step, tick_seconds: written.tick_seconds };
+        let access = Access { sees, actions, ticks_per_step, tick_seconds: written.tick_seconds };
         let name = format!("{kind}/{}", study.name);
         let service = Service { name, study, access, engine: Engine::Fluid };
         // That an environment can be made is told by making one, before the first run.

@@ -1,8 +1,8 @@
 //! Options of the learner by preset and environment.
 //!
 //! Classic environments take the presets of `tidegate_dqn` as they were published. For a service the base is double
-//! Q-learning over three steps, sized for some hundred thousand steps of a minute; the presets `dqn` and `rainbow` take
-//! from it or add to it. docs/learning.md has the table; a preset joins with one line in [`Preset`] and its options here.
+//! Q-learning over three steps, sized for some hundred thousand steps of a minute; the other presets take from it or add to it.
+//! docs/learning.md has the table; a preset joins with one line in [`Preset`] and its options here.
 
 use anyhow::bail;
 use clap::ValueEnum;
@@ -24,7 +24,8 @@ pub enum Preset {
     Rainbow,
     /// What Stable-Baselines3's zoo tuned; cart-pole, acrobot and mountain-car only.
     Zoo,
-    /// Ours: dueling streams, ten steps and a learning rate that falls to 0 on top of `zoo`, or of `dqn` where there is none.
+    /// Ours: dueling streams, several steps and a learning rate that falls to 0; on top of `double` on a service, else of
+    /// `zoo`, or of `dqn` where there is none.
     Steady,
 }
 
@@ -41,7 +42,7 @@ impl Preset {
     }
 }
 
-/// Steps of a run on a service unless said otherwise: 208 days of minutes.
+/// Steps of a run on a service unless said otherwise: 5,000 hours of minutes, as many as a rule has to be tuned in.
 const SERVICE_STEPS: u64 = 300_000;
 
 /// The options of `preset` on `task`, for so many steps or as many as belong to it.
@@ -95,8 +96,13 @@ fn classic(name: &str, preset: Preset, steps: Option<u64>) -> anyhow::Result<Opt
 
 fn service(service: &Service, preset: Preset, steps: u64) -> anyhow::Result<Options> {
     let base = Options {
-        // At a minute a step half of what counts lies within 23 minutes: a start-up and what follows from it.
-        discount: 0.97,
+        // At a minute a step half of what counts lies within seven minutes: a start-up and what follows from it. Later
+        // steps choose anew how much fleet there is above the load, so that little else hangs on this one; one replica
+        // a tick adds up for longer.
+        discount: match service.access.sees {
+            Sees::Rich => 0.9,
+            Sees::Source => 0.97,
+        },
         hidden: vec![64, 64],
         batch: 64,
         capacity: 200_000,
@@ -110,7 +116,7 @@ fn service(service: &Service, preset: Preset, steps: u64) -> anyhow::Result<Opti
             Sees::Source => Pointwise::Huber { threshold: 1.0 },
         },
         exploration: Exploration { from: 1.0, to: 0.05, fraction: 1.0 / 3.0 },
-        target: TargetUpdate::Hard { every: 2_000 },
+        target: TargetUpdate::Hard { every: 1_000 },
         ..Options::dqn(steps)
     };
     let double = Options { double: true, n_steps: 3, ..base.clone() };
@@ -123,7 +129,7 @@ fn service(service: &Service, preset: Preset, steps: u64) -> anyhow::Result<Opti
                 Options::rainbow(steps, least, most);
             Options { dueling, prioritized, noisy, head, exploration, adam, ..double }
         }
-        Preset::Steady => base.steadied(),
+        Preset::Steady => Options { dueling: true, ..double }.rate_to_0(),
         Preset::Zoo => {
             bail!("--preset zoo: there are tuned settings for cart-pole, acrobot and mountain-car only")
         }
@@ -182,5 +188,9 @@ mod tests {
         assert!(dueling && prioritized.is_some() && noisy.is_some());
         assert_eq!(Options { dueling, prioritized, noisy, head, exploration, adam, ..double }, rainbow);
         assert_eq!(of(Preset::Dqn).n_steps, 1);
+        let steady = of(Preset::Steady);
+        assert_eq!((steady.double, steady.dueling, steady.n_steps), (true, true, 3));
+        let last = steady.gradient_steps_total();
+        assert_eq!((steady.learning_rate.at(0), steady.learning_rate.at(last)), (5e-4, 0.0));
     }
 }
