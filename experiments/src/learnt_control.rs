@@ -28,7 +28,7 @@ use crate::learning::environment::POOLS_LEARNT_MAX;
 use crate::runs;
 
 /// Agents of built-in scenarios; experiments/agents/README.md has the command that made each.
-const BUILT_IN: &[(&str, &[u8])] = &[];
+const BUILT_IN: &[(&str, &[u8])] = &[("web-diurnal", include_bytes!("../agents/web-diurnal.agent"))];
 
 /// As it is called in files and on the command line.
 pub const KIND: &str = "dqn";

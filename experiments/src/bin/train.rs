@@ -175,7 +175,7 @@ impl Sweep {
         outputs::write(&self.out, "training.jsonl", &logs)?;
         let rows = match &evaluated {
             Evaluated::Episodes(rows) => scores::csv_bytes(rows)?,
-            Evaluated::Days(rows) => scores::csv_bytes(rows)?,
+            Evaluated::Days(_, rows) => scores::csv_bytes(rows)?,
         };
         outputs::write(&self.out, "runs.csv", &rows)?;
         let timing = |it: &Trained| Timing {

@@ -68,8 +68,8 @@ pub struct DayRow {
 pub enum Evaluated {
     /// Episodes, seed by seed.
     Episodes(Vec<EpisodeRow>),
-    /// Days: engine by engine, rules first, then agents.
-    Days(Vec<DayRow>),
+    /// Days of agents that learnt on this engine: engine by engine, rules first, then agents.
+    Days(Engine, Vec<DayRow>),
 }
 
 /// Runs what is not yet on disk.
@@ -192,5 +192,5 @@ fn days(
                 fallback_share: summary.decisions[3] as f64 / n_decisions.max(1) as f64,
             }
         })?;
-    Ok(Evaluated::Days(finished.into_iter().map(|it| it.result).collect()))
+    Ok(Evaluated::Days(service.engine, finished.into_iter().map(|it| it.result).collect()))
 }

@@ -7,7 +7,7 @@ use tidegate_stats::mean;
 use crate::cli::Engine;
 use crate::figures::learning::{Band, Curve, learning_curve};
 use crate::learning::course::{LogLine, Trained};
-use crate::learning::environment::{Service, Task};
+use crate::learning::environment::Task;
 use crate::learning::evaluation::{DayRow, ENGINES, EpisodeRow, Evaluated};
 use crate::learning::settings::Preset;
 use crate::report::{Report, Table, dollars, number, percent};
@@ -35,10 +35,9 @@ pub fn report(
         options.steps,
         trained.len()
     ));
-    match (evaluated, task) {
-        (Evaluated::Days(rows), Task::Service(service)) => days(&mut report, service, rows),
-        (Evaluated::Episodes(rows), _) => episodes(&mut report, task, rows),
-        (Evaluated::Days(_), Task::Classic(_)) => unreachable!("a classic environment has no days"),
+    match evaluated {
+        Evaluated::Days(learnt_on, rows) => days(&mut report, *learnt_on, rows),
+        Evaluated::Episodes(rows) => episodes(&mut report, task, rows),
     }
     report.heading(2, "Learning curve");
     report.paragraph(about_curve(task, trained.len()));
@@ -88,13 +87,13 @@ fn episodes(report: &mut Report, task: &Task, rows: &[EpisodeRow]) {
     }
 }
 
-fn days(report: &mut Report, service: &Service, rows: &[DayRow]) {
+fn days(report: &mut Report, learnt_on: Engine, rows: &[DayRow]) {
     let n_worlds = rows.iter().map(|row| row.evaluation_seed + 1).max().unwrap_or(0);
     report.heading(2, "Final policies");
     report.paragraph(format!(
         "Means over {n_worlds} evaluation runs of the scenario as written, the same for all. The agents learnt on variants of \
          it on the engine {}; the rules have their documented defaults or what the scenario sets.",
-        service.engine.name()
+        learnt_on.name()
     ));
     let header = [
         "controller",
@@ -107,7 +106,7 @@ fn days(report: &mut Report, service: &Service, rows: &[DayRow]) {
     ];
     for engine in ENGINES {
         let of_engine: Vec<DayRow> = rows.iter().filter(|row| row.engine == engine.name()).cloned().collect();
-        let caption = caption(engine, service.engine);
+        let caption = caption(engine, learnt_on);
         let mut table = Table::new(&caption, &header);
         let mut means = Vec::new();
         let key = |row: &DayRow| (row.controller.clone(), row.training_seed);
