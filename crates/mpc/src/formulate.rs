@@ -199,7 +199,10 @@ mod tests {
             assert!((load - expected).abs() < 1e-12, "{load}, not {expected}");
         }
         // Counts alone are a load that is known; and nobody is counted where nobody comes.
-        assert_eq!(loads_of_counts(of((12.0_f64 / 30.0).sqrt()), 30.0), [12.0; N_LEVELS]);
+        for load in loads_of_counts(of((12.0_f64 / 30.0).sqrt()), 30.0) {
+            // The root of what rounding leaves.
+            assert!((load - 12.0).abs() < 1e-6, "{load}");
+        }
         let mut crowd = [0.0; N_LEVELS];
         crowd[8] = 40.0;
         assert_eq!(loads_of_counts(crowd, 30.0), crowd);
