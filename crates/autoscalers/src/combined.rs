@@ -33,6 +33,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::locate::FieldError;
+use tidegate_core::service_time::ServiceTime;
 use tidegate_core::{
     Basis, Bounds, Controller, ControllerStream, Decision, Needs, Observation, OperatorFacts, Reason,
     Replicas,
@@ -47,7 +48,6 @@ use crate::demand::{
 use crate::inner;
 use crate::rule::{ActingPool, Stabiliser, not_negative, positive, remembered, round_up, share, wrong};
 use crate::square_root_staffing::{margin, servers};
-use tidegate_core::service_time::ServiceTime;
 
 /// The kind `reactive_predictive`: `catalog` has the reactive rules that it may stand on.
 pub fn kind(catalog: Catalog, forecasters: Forecasters) -> Kind {

@@ -6,11 +6,11 @@ pub use tidegate_core::demand::BoxedForecaster;
 use tidegate_core::demand::whole_scrapes;
 pub(crate) use tidegate_core::demand::{Demand, at_quantile};
 use tidegate_core::locate::FieldError;
+use tidegate_core::service_time::ServiceTime;
 use tidegate_core::{Calendar, Observation, OperatorFacts, Quantiles, Replicas};
 
 use crate::catalog::Parameter;
 use crate::rule::{ActingPool, round_up, wrong};
-use tidegate_core::service_time::ServiceTime;
 
 /// Where forecasters come from, as this crate may not know any.
 #[derive(Clone)]

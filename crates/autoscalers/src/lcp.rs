@@ -26,6 +26,7 @@
 use serde::{Deserialize, Serialize};
 use statrs::function::erf::erfc;
 use tidegate_core::locate::FieldError;
+use tidegate_core::service_time::ServiceTime;
 use tidegate_core::{
     Controller, ControllerStream, Decision, Observation, OperatorFacts, Penalty, Reason, Replicas,
     SECONDS_PER_HOUR, ServiceLevel,
@@ -34,7 +35,6 @@ use tidegate_core::{
 use crate::catalog::{About, Parameter, Rule, Search};
 use crate::rule::{ActingPool, POOL, STALE, Window, positive, remembered, wrong};
 use crate::signal::{Metric, Signal};
-use tidegate_core::service_time::ServiceTime;
 
 /// The algorithm: a row of costs in, the least and the most count that a best plan for the past could end at out.
 #[derive(Clone, Debug, PartialEq)]

@@ -27,6 +27,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::locate::FieldError;
+use tidegate_core::service_time::ServiceTime;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason};
 
 use crate::catalog::{About, Parameter, Rule, Search};
@@ -35,7 +36,6 @@ use crate::rule::{
     remembered, round_up,
 };
 use crate::signal::{Metric, Signal};
-use tidegate_core::service_time::ServiceTime;
 
 /// What can be set.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]

@@ -26,6 +26,7 @@
 use serde::{Deserialize, Serialize};
 use statrs::function::erf::erfc;
 use tidegate_core::locate::FieldError;
+use tidegate_core::service_time::ServiceTime;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason};
 
 use crate::catalog::{About, Parameter, Rule, Search};
@@ -34,7 +35,6 @@ use crate::rule::{
     remembered, round_up, wrong,
 };
 use crate::signal::{Metric, Signal};
-use tidegate_core::service_time::ServiceTime;
 
 /// P(W > 0) in the limit of many servers, as a function of the margin β ≥ 0 (Halfin and Whitt 1981, eq. 2.3).
 pub fn delay_probability(margin: f64) -> f64 {

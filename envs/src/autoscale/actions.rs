@@ -26,8 +26,9 @@ pub enum ActionSet {
 /// Width of the band of [`ActionSet::Margins`], in square roots of the offered load.
 pub const ROOM: f64 = 0.75;
 
-/// The margins β of [`ActionSet::Margins`], in square roots of the offered load: from fleets that an overload drains
-/// within minutes to those that catch a crowd.
+/// The margins β of [`ActionSet::Margins`], in square roots of the offered load: from less fleet than the load asks for to
+/// what catches a crowd. A stored agent knows them by number only: who changes them or [`ROOM`] makes another version of
+/// its files.
 pub const MARGINS: [f64; 13] = [-0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0];
 
 /// The numbered actions for the pools of one service.

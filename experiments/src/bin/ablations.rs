@@ -231,7 +231,12 @@ impl Sweep {
         }
         trial::write(&self.out, &finished, &references::rows(&references))?;
         let baseline = &self.controllers[0].name;
-        let manifest = Manifest::new("ablations", &self.choice, &self.studies, &self.controllers, baseline);
+        let mut manifest =
+            Manifest::new("ablations", &self.choice, &self.studies, &self.controllers, baseline);
+        if self.arms.len() < ARMS.len() {
+            let names: Vec<&str> = self.arms.iter().map(|arm| arm.name).collect();
+            manifest.sweep = format!("{} --arm {}", manifest.sweep, names.join(","));
+        }
         outputs::write(&self.out, "manifest.toml", manifest.text().as_bytes())?;
         outputs::write_report(&self.out, &report)?;
         print!("{}", report.terminal());

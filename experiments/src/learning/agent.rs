@@ -182,7 +182,8 @@ impl AgentFile {
         let environment = reader.text()?;
         let access = match reader.u64()? {
             0 => None,
-            _ => Some(Access::read(&mut reader)?),
+            1 => Some(Access::read(&mut reader)?),
+            other => return Err(RecordError::Impossible(format!("access {other}"))),
         };
         let ranges = Ranges::read(&mut reader)?;
         let policy = Policy::from_bytes(reader.bytes()?)?;

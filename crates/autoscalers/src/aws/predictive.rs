@@ -15,6 +15,7 @@
 use std::num::NonZeroU32;
 
 use tidegate_core::locate::FieldError;
+use tidegate_core::service_time::ServiceTime;
 use tidegate_core::{
     Calendar, ControllerStream, Observation, OperatorFacts, Quantiles, Replicas, SECONDS_PER_HOUR,
 };
@@ -23,7 +24,6 @@ use super::parameters::{BreachBehavior, PredictiveMode, PredictiveParameters};
 use crate::demand::{BoxedForecaster, MakeHistory};
 use crate::rule::{ActingPool, Window, round_up};
 use crate::signal::{Metric, Signal};
-use tidegate_core::service_time::ServiceTime;
 
 /// How far a forecast reaches.
 const HORIZON_HOURS: NonZeroU32 = NonZeroU32::new(48).expect("it is not 0");
