@@ -28,7 +28,11 @@ use crate::learning::environment::POOLS_LEARNT_MAX;
 use crate::runs;
 
 /// Agents of built-in scenarios; experiments/agents/README.md has the command that made each.
-const BUILT_IN: &[(&str, &[u8])] = &[("web-diurnal", include_bytes!("../agents/web-diurnal.agent"))];
+const BUILT_IN: &[(&str, &[u8])] = &[
+    ("web-diurnal", include_bytes!("../agents/web-diurnal.agent")),
+    ("flash-crowd", include_bytes!("../agents/flash-crowd.agent")),
+    ("checkout", include_bytes!("../agents/checkout.agent")),
+];
 
 /// As it is called in files and on the command line.
 pub const KIND: &str = "dqn";

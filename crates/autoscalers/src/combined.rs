@@ -33,7 +33,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::locate::FieldError;
-use tidegate_core::service_time::ServiceTime;
+use tidegate_core::service_time::{HALF_LIFE_SECONDS, ServiceTime};
 use tidegate_core::{
     Basis, Bounds, Controller, ControllerStream, Decision, Needs, Observation, OperatorFacts, Reason,
     Replicas,
@@ -172,7 +172,7 @@ impl Default for Parameters {
             delay_probability: 0.1,
             lead_seconds: None,
             step_seconds: 60.0,
-            service_half_life_seconds: 1800.0,
+            service_half_life_seconds: HALF_LIFE_SECONDS,
             scale_in_window_seconds: 300.0,
             stale_seconds: 300.0,
         }

@@ -26,7 +26,7 @@
 use serde::{Deserialize, Serialize};
 use statrs::function::erf::erfc;
 use tidegate_core::locate::FieldError;
-use tidegate_core::service_time::ServiceTime;
+use tidegate_core::service_time::{HALF_LIFE_SECONDS, ServiceTime};
 use tidegate_core::{
     Controller, ControllerStream, Decision, Observation, OperatorFacts, Penalty, Reason, Replicas,
     SECONDS_PER_HOUR, ServiceLevel,
@@ -193,7 +193,7 @@ impl Default for Parameters {
             pool: None,
             launch_seconds: None,
             penalty_factor: 1.0,
-            service_half_life_seconds: 1800.0,
+            service_half_life_seconds: HALF_LIFE_SECONDS,
             window_seconds: 60.0,
             stale_seconds: 300.0,
             period_seconds: 15.0,

@@ -30,6 +30,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::locate::FieldError;
+use tidegate_core::service_time::HALF_LIFE_SECONDS;
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason};
 
 use crate::catalog::{About, Kind, Parameter, Search, read_parameters};
@@ -129,7 +130,7 @@ impl Default for Parameters {
             replica_requests_per_second: None,
             lead_seconds: None,
             step_seconds: 60.0,
-            service_half_life_seconds: 1800.0,
+            service_half_life_seconds: HALF_LIFE_SECONDS,
             stale_seconds: 300.0,
             period_seconds: 60.0,
         }

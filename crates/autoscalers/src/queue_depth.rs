@@ -27,7 +27,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::locate::FieldError;
-use tidegate_core::service_time::ServiceTime;
+use tidegate_core::service_time::{HALF_LIFE_SECONDS, ServiceTime};
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason};
 
 use crate::catalog::{About, Parameter, Rule, Search};
@@ -64,7 +64,7 @@ impl Default for Parameters {
             external: None,
             acceptable_latency_seconds: None,
             drain_seconds: None,
-            service_half_life_seconds: 1800.0,
+            service_half_life_seconds: HALF_LIFE_SECONDS,
             scale_in_window_seconds: 300.0,
             window_seconds: 0.0,
             stale_seconds: 300.0,

@@ -26,7 +26,7 @@
 use serde::{Deserialize, Serialize};
 use statrs::function::erf::erfc;
 use tidegate_core::locate::FieldError;
-use tidegate_core::service_time::ServiceTime;
+use tidegate_core::service_time::{HALF_LIFE_SECONDS, ServiceTime};
 use tidegate_core::{Controller, ControllerStream, Decision, Observation, OperatorFacts, Reason};
 
 use crate::catalog::{About, Parameter, Rule, Search};
@@ -85,7 +85,7 @@ impl Default for Parameters {
         Self {
             pool: None,
             delay_probability: 0.1,
-            service_half_life_seconds: 1800.0,
+            service_half_life_seconds: HALF_LIFE_SECONDS,
             scale_in_window_seconds: 300.0,
             window_seconds: 60.0,
             stale_seconds: 300.0,

@@ -37,6 +37,7 @@ pub mod seed;
 pub mod service_time;
 pub mod solver;
 pub mod vector;
+pub mod windows;
 
 pub use calendar::{Calendar, LocalTime};
 pub use controller::{Controller, Needs};

@@ -19,6 +19,9 @@
 
 use crate::{Observation, OperatorFacts};
 
+/// Half-life of the weights unless said otherwise: longer than a burst, shorter than a shift of what is asked for.
+pub const HALF_LIFE_SECONDS: f64 = 1800.0;
+
 /// The running estimate.
 #[derive(Clone, Debug)]
 pub struct ServiceTime {

@@ -7,7 +7,6 @@ pub mod run;
 pub mod sensing;
 pub mod steady;
 pub mod surroundings;
-pub mod windows;
 
 pub use request::{RequestPlant, User, users_of_run};
 pub use run::{RunSummary, Watch, run};

@@ -15,18 +15,18 @@ pub enum ActionSet {
     /// The wanted count itself, from the least to the most replicas of the pool.
     Target {},
     /// Square-root staffing with a band, a margin β of the [`MARGINS`]: n(β) = ⌈(a + β √max(a, 1) − s) / c⌉ within the
-    /// pool's bounds, where a is the measured offered load in slots, s the slots that the other pools are wanted to have,
-    /// and c those of one replica. The wanted count moves to the nearest one from n(β) to n(β + [`ROOM`]), as lazy capacity
+    /// pool's bounds, where a are the slots asked for ([`View::slots_asked`](super::View::slots_asked)), s those that the
+    /// other pools are wanted to have, and c those of one replica. The wanted count moves to the nearest one from n(β) to n(β + [`ROOM`]), as lazy capacity
     /// provisioning moves (Lin, Wierman, Andrew and Thereska, IEEE/ACM Transactions on Networking 21, 2013): so it does
     /// not follow the noise of a. To hold is an action of its own. While nothing is measured, or by a view that estimates
     /// no load, all actions hold.
     Margins {},
 }
 
-/// Width of the band of [`ActionSet::Margins`], in square roots of the offered load.
+/// Width of the band of [`ActionSet::Margins`], in square roots of the slots asked for.
 pub const ROOM: f64 = 0.75;
 
-/// The margins β of [`ActionSet::Margins`], in square roots of the offered load: from less fleet than the load asks for to
+/// The margins β of [`ActionSet::Margins`], in square roots of the slots asked for: from less fleet than that to
 /// what catches a crowd. A stored agent knows them by number only: who changes them or [`ROOM`] makes another version of
 /// its files.
 pub const MARGINS: [f64; 13] = [-0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0];
@@ -113,13 +113,13 @@ impl Actions {
         &self.names
     }
 
-    /// Changes what is wanted, where `offered_load` is measured in slots; an action that is not allowed goes as far as the
+    /// Changes what is wanted, where so many slots are asked for; an action that is not allowed goes as far as the
     /// bounds let it.
     ///
     /// # Panics
     /// If there is no such action.
     #[inline]
-    pub fn apply(&self, action: usize, targets: &mut [PoolTarget], offered_load: Option<f64>) {
+    pub fn apply(&self, action: usize, targets: &mut [PoolTarget], slots_asked: Option<f64>) {
         match self.moves[action] {
             Move::Hold => {}
             Move::By { pool, change } => {
@@ -130,12 +130,12 @@ impl Actions {
             }
             Move::To { pool, wanted } => targets[pool].wanted = wanted,
             Move::Staff { pool, margin } => {
-                let Some(load) = offered_load else { return };
+                let Some(asked) = slots_asked else { return };
                 let others = targets.iter().zip(&self.slots).enumerate().filter(|(other, _)| *other != pool);
                 let others: f64 = others.map(|(_, (target, slots))| f64::from(target.wanted) * slots).sum();
                 let Bounds { replicas_min, replicas_max } = self.bounds[pool];
                 let needed = |margin: f64| {
-                    let replicas = (load + margin * load.max(1.0).sqrt() - others) / self.slots[pool];
+                    let replicas = (asked + margin * asked.max(1.0).sqrt() - others) / self.slots[pool];
                     replicas.ceil().clamp(f64::from(replicas_min), f64::from(replicas_max)) as Replicas
                 };
                 targets[pool].wanted = targets[pool].wanted.clamp(needed(margin), needed(margin + ROOM));

@@ -3,7 +3,7 @@
 //! - **Observation**: a [`View`]; the source document's four numbers ([`SourceView`]) or everything an operator can
 //!   measure in aggregate ([`RichView`]).
 //! - **Action**: an [`ActionSet`]; −1, 0, +1 as in the source document, −k to +k, the count itself, or how much fleet above
-//!   the measured load. Actions that the pool's bounds forbid are masked; taken all the same they go as far as the bounds let them.
+//!   what load and queue ask for. Actions that the pool's bounds forbid are masked; taken all the same they go as far as the bounds let them.
 //! - **Reward**: −(instances + energy + penalty) in dollars over the ticks of the step, from the one price function.
 //! - **Episode**: [`Env::reset`] runs the warm-up with the initial fleet; steps cover the horizon; the last one ends
 //!   `Truncated`, because the service goes on and a learner bootstraps from the observation at the horizon's end.
@@ -29,6 +29,7 @@ pub use relative::{NoPrice, Relative};
 pub use view::{RichView, SourceView, View, load_scale_unmeasured, rich_width};
 
 use tidegate_core::plant::Phase;
+use tidegate_core::windows::Windows;
 use tidegate_core::{
     AttemptLedger, Charge, Env, Needs, OperatorFacts, POOLS_MAX, Plant, PoolTarget, Replicas, Scenario, Seed,
     ServiceStatistics, Space, Spec, Step, StepEnd, TickRecord, UserLedger,
@@ -86,6 +87,7 @@ pub struct Autoscale<P, V> {
     ticks_per_step: u32,
     targets: [PoolTarget; POOLS_MAX],
     n_pools: usize,
+    windows: Windows,
     /// 0 where a reset must come first.
     steps_left: u32,
     info: AutoscaleInfo,
@@ -104,6 +106,8 @@ pub struct AutoscaleInfo {
     pub draining: Charge,
     /// What the price function charged for since the warm-up.
     pub service: ServiceStatistics,
+    /// Share of the error budget that the window in which the horizon is now has spent ([`Windows::budget_spent`]).
+    pub budget_spent: f64,
     /// Summed flows of attempts since the warm-up; `in_system` is what is left now.
     pub attempts: AttemptLedger,
     /// Summed flows of users since the warm-up; `pending` is what is left now.
@@ -155,8 +159,20 @@ impl<P: Plant, V: View> Autoscale<P, V> {
             steps_max: horizon_ticks / ticks_per_step,
         };
         let (targets, n_pools) = initial_targets(plant.facts());
+        let windows = Windows::new(plant.facts().prices.level);
         let info = AutoscaleInfo::default();
-        Ok(Self { plant, view, spec, actions, ticks_per_step, targets, n_pools, steps_left: 0, info })
+        Ok(Self {
+            plant,
+            view,
+            spec,
+            actions,
+            ticks_per_step,
+            targets,
+            n_pools,
+            windows,
+            steps_left: 0,
+            info,
+        })
     }
 
     /// The plant, for what a report needs beyond the info (quantiles of latency).
@@ -184,6 +200,7 @@ impl<P: Plant, V: View> Env for Autoscale<P, V> {
         self.view.reset();
         (self.targets, self.n_pools) = initial_targets(self.plant.facts());
         self.info = AutoscaleInfo::default();
+        self.windows.reset();
         self.steps_left = self.spec.steps_max;
         // The view looks as often as it will in the horizon, so that its memory is as full as a controller's.
         while self.plant.phase() == Phase::WarmUp {
@@ -206,10 +223,13 @@ impl<P: Plant, V: View> Env for Autoscale<P, V> {
         self.info.steps += 1;
         self.info.step_charge = Charge::default();
         let targets = &mut self.targets[..self.n_pools];
-        self.actions.apply(action, targets, self.view.offered_load());
+        self.actions.apply(action, targets, self.view.slots_asked());
         for _ in 0..self.ticks_per_step {
-            self.info.add(self.plant.tick(targets));
+            let record = self.plant.tick(targets);
+            self.windows.tick(&mut record.service.clone(), false);
+            self.info.add(record);
         }
+        self.info.budget_spent = self.windows.budget_spent();
         let observation = self.see();
         let end = (self.steps_left == 0).then_some(StepEnd::Truncated);
         if end.is_some() {

@@ -6,7 +6,7 @@
 
 use std::f64::consts::TAU;
 
-use tidegate_core::service_time::ServiceTime;
+use tidegate_core::service_time::{HALF_LIFE_SECONDS, ServiceTime};
 use tidegate_core::{LocalTime, Observation, OperatorFacts, Quantity, SECONDS_PER_DAY, Scrape};
 
 use super::clock::WallClock;
@@ -23,9 +23,9 @@ pub trait View {
     fn reset(&mut self);
     /// What there is to see now. Every observation of a run must be shown, in order: each lends only what is new.
     fn see(&mut self, observation: &Observation<'_>) -> Self::Vector;
-    /// Slots that would be busy if there were enough, as measured by now; none where nothing is measured yet, and by a
-    /// view that does not estimate it.
-    fn offered_load(&self) -> Option<f64> {
+    /// Slots that what comes and what waits ask for, as measured by now; none where nothing is measured yet, and by a view
+    /// that does not estimate it.
+    fn slots_asked(&self) -> Option<f64> {
         None
     }
 }
@@ -110,6 +110,7 @@ pub struct RichView<const WIDTH: usize = { rich_width(1) }> {
     service_time: ServiceTime,
     /// Scrapes whose mean is the rate of the offered load.
     load_scrapes: usize,
+    queue_length: f64,
 }
 
 /// Numbers that a [`RichView`] of so many pools shows.
@@ -166,8 +167,9 @@ impl<const WIDTH: usize> RichView<WIDTH> {
             rates: [0.0; TREND_SCRAPES],
             measured: [0.0; MEASURED],
             newest_seconds: None,
-            service_time: ServiceTime::new(SERVICE_HALF_LIFE_SECONDS, facts),
+            service_time: ServiceTime::new(HALF_LIFE_SECONDS, facts),
             load_scrapes: ((LOAD_SECONDS / facts.scrape_seconds).round() as usize).clamp(1, TREND_SCRAPES),
+            queue_length: 0.0,
         }
     }
 
@@ -180,6 +182,7 @@ impl<const WIDTH: usize> RichView<WIDTH> {
             first_attempts(scrape).map_or(self.rates[0], |rate| (rate / load_requests_per_second) as f32);
         self.rates.copy_within(..TREND_SCRAPES - 1, 1);
         self.rates[0] = rate;
+        self.queue_length = scrape.queue_length.unwrap_or(self.queue_length).max(0.0);
         let failed = scrape.errors_per_second.zip(scrape.requests_per_second);
         let now = [
             failed.map(|(errors, requests)| part(errors, requests)),
@@ -214,8 +217,8 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
             quantity("time of day, cosine", "1", -1.0, 1.0),
             quantity("weekend", "1", 0.0, 1.0),
             quantity("carbon", "kg/kWh", 0.0, f32::INFINITY),
-            quantity("offered load", "slots max", 0.0, f32::INFINITY),
-            quantity("margin", "x/(|x| + 2 roots of the offered load)", -1.0, 1.0),
+            quantity("slots asked", "slots max", 0.0, f32::INFINITY),
+            quantity("margin", "x/(|x| + 2 roots of the slots asked)", -1.0, 1.0),
         ];
         for pool in 0..self.pools.len() {
             quantities.extend([
@@ -235,13 +238,22 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
         self.measured = [0.0; MEASURED];
         self.newest_seconds = None;
         self.service_time.clear();
+        self.queue_length = 0.0;
     }
 
+    /// λ S + q S / max(S, `CLEAR_BOUNDS` · bound): the offered load by Little's law, and what serves the q who wait at the last
+    /// scrape in time. λ is the rate of the last minute, S the measured service time; q while none is measured.
     #[inline]
-    fn offered_load(&self) -> Option<f64> {
+    fn slots_asked(&self) -> Option<f64> {
         let rates = &self.rates[..self.load_scrapes];
         let rate = f64::from(rates.iter().sum::<f32>()) / rates.len() as f64;
-        Some(rate * self.scale.load_requests_per_second * self.service_time.seconds()?)
+        let Some(service_seconds) = self.service_time.seconds() else {
+            // With no replica nothing is served and no service time is measured: a slot for each who waits makes a beginning.
+            return (self.queue_length > 0.0).then_some(self.queue_length);
+        };
+        let offered_load = rate * self.scale.load_requests_per_second * service_seconds;
+        let clear_seconds = (CLEAR_BOUNDS * self.scale.bound_seconds).max(service_seconds);
+        Some(offered_load + self.queue_length * service_seconds / clear_seconds)
     }
 
     #[inline]
@@ -250,13 +262,13 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
             self.scraped(scrape);
         }
         self.service_time.feed(observation);
-        let offered_load = self.offered_load();
+        let slots_asked = self.slots_asked();
         let wanted = observation
             .pools
             .iter()
             .zip(&self.pools)
             .map(|(status, pool)| f64::from(status.declared) * pool.slots);
-        let margin = offered_load.map_or(0.0, |load| (wanted.sum::<f64>() - load) / load.max(1.0).sqrt());
+        let margin = slots_asked.map_or(0.0, |asked| (wanted.sum::<f64>() - asked) / asked.max(1.0).sqrt());
         let [rate, rate1, rate2, rate3, ..] = self.rates;
         let [errors, utilization, queue, concurrency, latency] = self.measured;
         let age = self
@@ -281,7 +293,7 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
             cos as f32,
             f32::from(u8::from(day_of_week >= 5)),
             observation.carbon_grams_per_kwh.map_or(0.0, |grams| (grams.max(0.0) / 1e3) as f32),
-            offered_load.map_or(0.0, |load| (load / self.scale.slots) as f32),
+            slots_asked.map_or(0.0, |asked| (asked / self.scale.slots) as f32),
             (margin / (margin.abs() + 2.0)) as f32,
         ]);
         let places = values[SERVICE..].chunks_exact_mut(PER_POOL);
@@ -336,7 +348,9 @@ const MEASURED: usize = 5;
 const SERVICE: usize = 17;
 /// The rate of the offered load is a mean over this time, as square-root staffing has it.
 const LOAD_SECONDS: f64 = 60.0;
-const SERVICE_HALF_LIFE_SECONDS: f64 = 1800.0;
+/// A queue is to be served within so many bounds, so that those who come behind it are in time as well; or in one service
+/// time, where that is longer.
+const CLEAR_BOUNDS: f64 = 0.25;
 const PER_POOL: usize = 6;
 
 fn slots_max(facts: &OperatorFacts) -> f64 {
@@ -491,9 +505,10 @@ mod tests {
     }
 
     /// By hand: ten users a second keep half of twenty slots busy, so a request takes a second and ten slots are needed; ten
-    /// replicas with four slots each are 30 slots more, 9.49 roots of ten.
+    /// replicas with four slots each are 30 slots more, 9.49 roots of ten. Six who wait ask for six more, since a
+    /// quarter of the bound of two seconds is less than the second that each of them takes.
     #[test]
-    fn the_offered_load_is_the_rate_times_what_a_request_takes() {
+    fn slots_are_asked_for_what_comes_and_for_what_waits() {
         let facts = facts();
         let mut view = <RichView>::new(&facts, 40.0);
         let scrapes: Vec<Scrape> = (0..4)
@@ -510,16 +525,30 @@ mod tests {
             })
             .collect();
         let pool = PoolStatus { declared: 10, ready: 5, ..PoolStatus::default() };
-        assert_eq!(view.offered_load(), None);
+        assert_eq!(view.slots_asked(), None);
+        view.queue_length = 3.0;
+        assert_eq!(view.slots_asked(), Some(3.0), "nobody can say how long they take");
         let seen = view.see(&observation(&facts, 60.0, &scrapes, &[pool]));
-        let load = view.offered_load().expect("it is measured");
-        assert!((load - 10.0).abs() < 1e-5, "{load}");
+        let asked = view.slots_asked().expect("it is measured");
+        assert!((asked - 10.0).abs() < 1e-5, "{asked}");
         let margin = 30.0 / 10.0_f32.sqrt();
-        assert!((value(&view, &seen, "offered load") - 10.0 / 80.0).abs() < 1e-6);
+        assert!((value(&view, &seen, "slots asked") - 10.0 / 80.0).abs() < 1e-6);
         assert!((value(&view, &seen, "margin") - margin / (margin + 2.0)).abs() < 1e-6);
+        let waiting = Scrape {
+            at_seconds: 75.0,
+            queue_length: Some(6.0),
+            first_attempts_per_second: Some(12.0),
+            ..Scrape::default()
+        };
+        view.see(&observation(&facts, 75.0, &[waiting], &[pool]));
+        let asked = view.slots_asked().expect("it is measured");
+        assert!((asked - 16.0).abs() < 1e-5, "{asked}");
+        view.scale.bound_seconds = 8.0;
+        let asked = view.slots_asked().expect("it is measured");
+        assert!((asked - 13.0).abs() < 1e-5, "two seconds are left for them: {asked}");
         view.reset();
         let seen = view.see(&observation(&facts, 0.0, &[], &[pool]));
-        assert_eq!((view.offered_load(), value(&view, &seen, "margin")), (None, 0.0));
+        assert_eq!((view.slots_asked(), value(&view, &seen, "margin")), (None, 0.0));
     }
 
     #[test]

@@ -47,12 +47,17 @@ struct Arguments {
     #[arg(long, value_enum)]
     engine: Option<Engine>,
 
+    /// Seconds from one decision of an agent of autoscale/<scenario> to the next; the nearest number of ticks that
+    /// divides warm-up and horizon [default: 60]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    period_seconds: Option<f64>,
+
     /// Training seeds, 0 to N-1: a whole run each
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
 
-    /// Steps of the environment in a run, over all copies [default: 300000 on a service, the published number on the
-    /// others]
+    /// Steps of the environment in a run, over all copies [default: 5000 simulated hours on a service, 300000 steps of
+    /// source/<scenario>, the published number on the others]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     steps: Option<u64>,
 
@@ -61,8 +66,8 @@ struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     evaluation_episodes: Option<u64>,
 
-    /// Folder for the results [default: results/train/, the environment with - for /, the preset, and -request if it
-    /// learns on that engine]
+    /// Folder for the results [default: results/train/, the environment with - for /, the preset, -request if it learns on
+    /// that engine, and the period if there is one]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -96,6 +101,13 @@ fn main() -> ExitCode {
     done.map_or_else(|error| cli::fail(&error), |()| ExitCode::SUCCESS)
 }
 
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (1.0..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("must be a number of seconds from 1 to 86400".into()),
+    }
+}
+
 /// What is learnt how.
 struct Sweep {
     task: Task,
@@ -107,6 +119,8 @@ struct Sweep {
     threads: usize,
     program: String,
     smoke: bool,
+    /// Where one was asked for.
+    period_seconds: Option<f64>,
 }
 
 impl Sweep {
@@ -116,6 +130,7 @@ impl Sweep {
             env,
             preset,
             engine,
+            period_seconds,
             mut seeds,
             mut steps,
             mut evaluation_episodes,
@@ -133,11 +148,15 @@ impl Sweep {
         if let Some(engine) = engine {
             task = task.on(engine)?;
         }
+        if let Some(seconds) = period_seconds {
+            task = task.every(seconds)?;
+        }
         let options = settings::options(&task, preset, steps)?;
         options.check().context("--steps")?;
         let default_episodes = if matches!(task, Task::Classic(_)) { 100 } else { 20 };
         let on = if engine == Some(Engine::Request) { "-request" } else { "" };
-        let name = format!("train/{}-{}{on}", task.name().replace('/', "-"), preset.name());
+        let every = period_seconds.map_or_else(String::new, |seconds| format!("-{seconds}s"));
+        let name = format!("train/{}-{}{on}{every}", task.name().replace('/', "-"), preset.name());
         let choice = Choice { out, threads, smoke, ..Choice::default() };
         Ok(Self {
             options,
@@ -148,6 +167,7 @@ impl Sweep {
             threads: choice.threads(),
             program: runs::program_hash()?,
             smoke,
+            period_seconds,
             task,
         })
     }
@@ -277,7 +297,7 @@ impl Sweep {
 
     fn manifest(&self) -> Manifest {
         let sweep = format!(
-            "--env {} --preset {}{} --seeds {} --steps {} --evaluation-episodes {}{}",
+            "--env {} --preset {}{}{} --seeds {} --steps {} --evaluation-episodes {}{}",
             self.task.name(),
             self.preset.name(),
             if let Task::Service(it) = &self.task {
@@ -285,6 +305,7 @@ impl Sweep {
             } else {
                 String::new()
             },
+            self.period_seconds.map_or_else(String::new, |seconds| format!(" --period-seconds {seconds}")),
             self.seeds,
             self.options.steps,
             self.evaluation_episodes,

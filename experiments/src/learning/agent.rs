@@ -153,7 +153,7 @@ pub(crate) const FAMILY: Family =
     Family { begins: "tidetrai", version: VERSION, kinds: &[AGENT, CHECKPOINT, TRAINED] };
 
 /// The version of records that is written, and the only one that is read.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 const AGENT: &str = "an agent";
 pub(crate) const CHECKPOINT: &str = "a checkpoint of training";

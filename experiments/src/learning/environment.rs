@@ -30,6 +30,9 @@ const COPIES: u64 = 8;
 /// Variants of each copy.
 const VARIANTS: u64 = 4;
 
+/// Seconds from one decision to the next, unless said otherwise.
+const MINUTE: f64 = 60.0;
+
 /// Most pools that an agent can see here: each number is a program of its own.
 pub const POOLS_LEARNT_MAX: usize = 4;
 
@@ -85,7 +88,7 @@ impl Task {
         }
         let (sees, actions, ticks_per_step) = match kind {
             "source" => (Sees::Source, ActionSet::Steps { step_max: 1 }, 1),
-            _ => (Sees::Rich, ActionSet::Margins {}, ticks_per_minute(written)),
+            _ => (Sees::Rich, ActionSet::Margins {}, ticks_nearest(written, MINUTE)),
         };
         let access = Access { sees, actions, ticks_per_step, tick_seconds: written.tick_seconds };
         let name = format!("{kind}/{}", study.name);
@@ -108,6 +111,24 @@ impl Task {
         }
     }
 
+    /// The same, with a decision about every so many seconds: in the number of ticks nearest to it that divides warm-up and
+    /// horizon.
+    ///
+    /// # Errors
+    /// If no agent of `autoscale` is meant: the others have a step of their own.
+    pub fn every(self, seconds: f64) -> anyhow::Result<Self> {
+        match self {
+            Self::Service(mut service) if service.access.sees == Sees::Rich => {
+                service.access.ticks_per_step = ticks_nearest(service.study.scenario(), seconds);
+                Ok(Self::Service(service))
+            }
+            Self::Classic(_) | Self::Service(_) => bail!(
+                "--period-seconds {seconds}: {} decides at every step of its own; only autoscale/<scenario> has a period",
+                self.name()
+            ),
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         match self {
@@ -120,7 +141,10 @@ impl Task {
     pub fn hash(&self) -> String {
         match self {
             Self::Classic(name) => (*name).to_owned(),
-            Self::Service(it) => format!("{} {} {}", it.name, it.study.hash, it.engine.name()),
+            Self::Service(it) => {
+                let (engine, ticks) = (it.engine.name(), it.access.ticks_per_step);
+                format!("{} {} {engine} {ticks}", it.name, it.study.hash)
+            }
         }
     }
 
@@ -222,10 +246,10 @@ pub fn varied(scenario: &Scenario, seed: Seed, variant: u64) -> Scenario {
     varied
 }
 
-/// The number of ticks nearest to a minute that divides warm-up and horizon.
-fn ticks_per_minute(scenario: &Scenario) -> u32 {
+/// The number of ticks nearest to so many seconds that divides warm-up and horizon.
+fn ticks_nearest(scenario: &Scenario, seconds: f64) -> u32 {
     let Scenario { warm_up_ticks, horizon_ticks, tick_seconds, .. } = *scenario;
-    let away = |ticks: u32| (f64::from(ticks) * tick_seconds - 60.0).abs();
+    let away = |ticks: u32| (f64::from(ticks) * tick_seconds - seconds).abs();
     (1..=horizon_ticks)
         .filter(|ticks| warm_up_ticks.is_multiple_of(*ticks) && horizon_ticks.is_multiple_of(*ticks))
         .min_by(|a, b| away(*a).total_cmp(&away(*b)))
@@ -387,6 +411,32 @@ mod tests {
             Task::named("chain", true).and_then(|it| it.on(Engine::Request)).expect_err("it has none");
         expect_test::expect!["--engine request: chain is no service and has no engine"]
             .assert_eq(&error.to_string());
+    }
+
+    #[test]
+    fn a_period_is_the_nearest_number_of_ticks_and_belongs_to_agents_of_autoscale() {
+        let task = Task::named("autoscale/flash-crowd", false).expect("it can be learnt");
+        let seconds = |task: &Task| match task {
+            Task::Service(service) => service.access.step_seconds(),
+            Task::Classic(_) => unreachable!("it is a service"),
+        };
+        assert_eq!(seconds(&task), 60.0);
+        // Ticks are 15 s; three of them do not divide the warm-up.
+        for (asked, got) in [(30.0, 30.0), (44.0, 30.0), (50.0, 60.0), (1.0, 15.0)] {
+            let changed = task.clone().every(asked).expect("it has a period");
+            assert_eq!(seconds(&changed), got, "{asked} s");
+            assert_eq!(changed.hash() == task.hash(), got == 60.0);
+        }
+        let refused = ["source/web-diurnal", "chain"].map(|name| {
+            let task = Task::named(name, true).expect("it is there");
+            task.every(30.0).expect_err("it has none").to_string()
+        });
+        expect_test::expect![[r#"
+            [
+                "--period-seconds 30: source/web-diurnal decides at every step of its own; only autoscale/<scenario> has a period",
+                "--period-seconds 30: chain decides at every step of its own; only autoscale/<scenario> has a period",
+            ]
+        "#]].assert_debug_eq(&refused);
     }
 
     #[test]

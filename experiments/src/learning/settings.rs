@@ -6,7 +6,7 @@
 
 use anyhow::bail;
 use clap::ValueEnum;
-use tidegate_core::Scenario;
+use tidegate_core::{SECONDS_PER_HOUR, Scenario};
 use tidegate_dqn::{Exploration, Options, TargetUpdate};
 use tidegate_net::{Pointwise, Schedule};
 
@@ -42,8 +42,11 @@ impl Preset {
     }
 }
 
-/// Steps of a run on a service unless said otherwise: 5,000 hours of minutes, as many as a rule has to be tuned in.
-const SERVICE_STEPS: u64 = 300_000;
+/// Simulated hours of a run of `autoscale` unless said otherwise: as many as a rule has to be tuned in.
+const SERVICE_HOURS: f64 = 5_000.0;
+
+/// Steps of a run of `source` unless said otherwise.
+const SOURCE_STEPS: u64 = 300_000;
 
 /// The options of `preset` on `task`, for so many steps or as many as belong to it.
 ///
@@ -52,7 +55,7 @@ const SERVICE_STEPS: u64 = 300_000;
 pub fn options(task: &Task, preset: Preset, steps: Option<u64>) -> anyhow::Result<Options> {
     match task {
         Task::Classic(name) => classic(name, preset, steps),
-        Task::Service(it) => service(it, preset, steps.unwrap_or(SERVICE_STEPS)),
+        Task::Service(it) => service(it, preset, steps),
     }
 }
 
@@ -94,32 +97,49 @@ fn classic(name: &str, preset: Preset, steps: Option<u64>) -> anyhow::Result<Opt
     Ok(options)
 }
 
-fn service(service: &Service, preset: Preset, steps: u64) -> anyhow::Result<Options> {
+fn service(service: &Service, preset: Preset, steps: Option<u64>) -> anyhow::Result<Options> {
+    let step_seconds = service.access.step_seconds();
+    let in_minutes = |minutes: f64| ((60.0 * minutes / step_seconds).round() as usize).max(1);
+    let sees = service.access.sees;
+    let steps = steps.unwrap_or(match sees {
+        Sees::Rich => (SERVICE_HOURS * SECONDS_PER_HOUR / step_seconds).round() as u64,
+        Sees::Source => SOURCE_STEPS,
+    });
     let base = Options {
-        // At a minute a step half of what counts lies within seven minutes: a start-up and what follows from it. Later
+        // What is ten minutes away counts 1/e: a start-up and what follows from it, or the bound where that is longer. Later
         // steps choose anew how much fleet there is above the load, so that little else hangs on this one; one replica
         // a tick adds up for longer.
-        discount: match service.access.sees {
-            Sees::Rich => 0.9,
+        discount: match sees {
+            Sees::Rich => {
+                let bound_seconds = service.study.scenario().level.bound_seconds;
+                (-step_seconds / bound_seconds.max(600.0)).exp()
+            }
             Sees::Source => 0.97,
         },
         hidden: vec![64, 64],
         batch: 64,
         capacity: 200_000,
         learning_starts: (steps / 20).min(5_000),
-        train_every: 4,
+        train_every: match sees {
+            Sees::Rich => in_minutes(4.0) as u64,
+            Sees::Source => 4,
+        },
         learning_rate: Schedule::Constant(5e-4),
-        // Rewards are in replicas: below thirty of them errors count by their square, so that rare penalties are not
+        // Rewards are in replicas: below a thousand of them errors count by their square, so that rare penalties are not
         // taken for outliers, and above it not, so that an overload does not drown all else.
-        loss: match service.access.sees {
-            Sees::Rich => Pointwise::Huber { threshold: 30.0 },
+        loss: match sees {
+            Sees::Rich => Pointwise::Huber { threshold: 1000.0 },
             Sees::Source => Pointwise::Huber { threshold: 1.0 },
         },
         exploration: Exploration { from: 1.0, to: 0.05, fraction: 1.0 / 3.0 },
         target: TargetUpdate::Hard { every: 1_000 },
         ..Options::dqn(steps)
     };
-    let double = Options { double: true, n_steps: 3, ..base.clone() };
+    let n_steps = match sees {
+        Sees::Rich => in_minutes(3.0),
+        Sees::Source => 3,
+    };
+    let double = Options { double: true, n_steps, ..base.clone() };
     Ok(match preset {
         Preset::Dqn => base,
         Preset::Double => double,
@@ -145,7 +165,7 @@ fn returns(service: &Service, discount: f64) -> (f64, f64) {
     match service.access.sees {
         Sees::Rich => (-most / 4.0 * steps, most / 20.0 * steps),
         Sees::Source => {
-            let hours = service.access.step_seconds() / tidegate_core::SECONDS_PER_HOUR;
+            let hours = service.access.step_seconds() / SECONDS_PER_HOUR;
             let dollars: f64 = scenario
                 .pools
                 .iter()
@@ -176,6 +196,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_counts_in_minutes_does_not_depend_on_the_period() {
+        let of = |name, period_seconds| {
+            let task = Task::named(name, false).and_then(|task| task.every(period_seconds));
+            options(&task.expect("it is there"), Preset::Steady, None).expect("it is there")
+        };
+        let (minute, half) = (of("autoscale/flash-crowd", 60.0), of("autoscale/flash-crowd", 30.0));
+        assert_eq!((minute.steps, minute.n_steps, minute.train_every), (300_000, 3, 4));
+        assert_eq!((half.steps, half.n_steps, half.train_every), (600_000, 6, 8));
+        assert!((half.discount.powi(2) - minute.discount).abs() < 1e-12);
+        // A bound of half an hour is longer than ten minutes.
+        let patient = of("autoscale/batch-queue", 60.0);
+        assert!((patient.discount - (-60.0_f64 / 1800.0).exp()).abs() < 1e-12, "{}", patient.discount);
     }
 
     #[test]

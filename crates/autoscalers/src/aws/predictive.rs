@@ -15,7 +15,7 @@
 use std::num::NonZeroU32;
 
 use tidegate_core::locate::FieldError;
-use tidegate_core::service_time::ServiceTime;
+use tidegate_core::service_time::{HALF_LIFE_SECONDS, ServiceTime};
 use tidegate_core::{
     Calendar, ControllerStream, Observation, OperatorFacts, Quantiles, Replicas, SECONDS_PER_HOUR,
 };
@@ -29,8 +29,6 @@ use crate::signal::{Metric, Signal};
 const HORIZON_HOURS: NonZeroU32 = NonZeroU32::new(48).expect("it is not 0");
 /// How often it is made again.
 const REFRESH_HOURS: i64 = 6;
-/// Half-life of a sample in the service time by which demand before the run becomes busy replicas.
-const SERVICE_HALF_LIFE_SECONDS: f64 = 1800.0;
 
 /// What a forecaster for predictive scaling is made for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -144,7 +142,7 @@ impl Predictive {
             forecaster,
             history,
             before: Before::Used,
-            service_time: ServiceTime::new(SERVICE_HALF_LIFE_SECONDS, facts),
+            service_time: ServiceTime::new(HALF_LIFE_SECONDS, facts),
             signal,
             window: Window::new(decides_seconds, f64::INFINITY, facts.scrape_seconds),
             pool,

@@ -39,6 +39,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::locate::FieldError;
+use tidegate_core::service_time::HALF_LIFE_SECONDS;
 use tidegate_core::{
     Basis, Bounds, Calendar, Controller, ControllerStream, Decision, Needs, Observation, OperatorFacts,
     Quantiles, Reason, Replicas,
@@ -172,7 +173,7 @@ impl Default for Parameters {
             batch_replicas: None,
             release_seconds: 300.0,
             padding: Vec::new(),
-            service_half_life_seconds: 1800.0,
+            service_half_life_seconds: HALF_LIFE_SECONDS,
             stale_seconds: 300.0,
         }
     }

@@ -14,6 +14,7 @@ mod tables;
 
 use tidegate_core::plant::Phase;
 use tidegate_core::scenario::Balancer;
+use tidegate_core::windows::Windows;
 use tidegate_core::{
     AttemptLedger, Needs, Observation, OperatorFacts, POOLS_MAX, Plant, PoolTarget, PoolUse, SECONDS_PER_DAY,
     Scenario, Seed, ServiceStatistics, Tick, TickRecord, UserLedger,
@@ -22,7 +23,6 @@ use tidegate_workload::Demand;
 
 use crate::fleet::{Change, ChangeKind, Fleet};
 use crate::sensing::{RawPool, RawReplica, RawWindow, Sensing};
-use crate::windows::Windows;
 use flow::{ATTEMPTS_MAX, ByAttempt, Lane, Physics, Segment, Sums};
 use latencies::Latencies;
 

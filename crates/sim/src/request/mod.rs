@@ -23,6 +23,7 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use hdrhistogram::Histogram;
 use tidegate_core::plant::Phase;
+use tidegate_core::windows::Windows;
 use tidegate_core::{
     AttemptLedger, Distribution, Key, Needs, Observation, OperatorFacts, Plant, PoolTarget, PoolUse,
     SECONDS_PER_DAY, Scenario, Seed, ServiceStatistics, Stream, Tick, TickRecord, UserLedger,
@@ -30,7 +31,6 @@ use tidegate_core::{
 
 use crate::fleet::{Change, ChangeKind, Fleet};
 use crate::sensing::{RawPool, RawReplica, RawWindow, Sensing};
-use crate::windows::Windows;
 use balance::{Integral, Route, Stations};
 use completions::{Completion, Completions};
 use latencies::{Latencies, seconds_at};
