@@ -32,6 +32,18 @@ const BUILT_IN: &[(&str, &[u8])] = &[
     ("web-diurnal", include_bytes!("../agents/web-diurnal.agent")),
     ("flash-crowd", include_bytes!("../agents/flash-crowd.agent")),
     ("checkout", include_bytes!("../agents/checkout.agent")),
+    ("batch-queue", include_bytes!("../agents/batch-queue.agent")),
+    ("llm-inference", include_bytes!("../agents/llm-inference.agent")),
+    ("serverless", include_bytes!("../agents/serverless.agent")),
+    ("spot-mix", include_bytes!("../agents/spot-mix.agent")),
+    ("multi-region", include_bytes!("../agents/multi-region.agent")),
+    ("carbon", include_bytes!("../agents/carbon.agent")),
+    ("noisy-sensors", include_bytes!("../agents/noisy-sensors.agent")),
+    ("faults", include_bytes!("../agents/faults.agent")),
+    ("retry-storm", include_bytes!("../agents/retry-storm.agent")),
+    ("vertical", include_bytes!("../agents/vertical.agent")),
+    ("warm-pool", include_bytes!("../agents/warm-pool.agent")),
+    ("memory-bound", include_bytes!("../agents/memory-bound.agent")),
 ];
 
 /// As it is called in files and on the command line.
