@@ -47,7 +47,7 @@ struct Arguments {
     #[arg(long, value_enum)]
     engine: Option<Engine>,
 
-    /// Seconds from one decision of an agent of autoscale/<scenario> to the next; the nearest number of ticks that
+    /// Seconds from one decision of an agent of autoscale to the next; the nearest number of ticks that
     /// divides warm-up and horizon [default: 60]
     #[arg(long, value_name = "S", value_parser = seconds)]
     period_seconds: Option<f64>,
@@ -57,7 +57,7 @@ struct Arguments {
     seeds: u64,
 
     /// Steps of the environment in a run, over all copies [default: 5000 simulated hours on a service, 300000 steps of
-    /// source/<scenario>, the published number on the others]
+    /// source, the published number on the others]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     steps: Option<u64>,
 
