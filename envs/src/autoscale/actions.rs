@@ -16,10 +16,10 @@ pub enum ActionSet {
     Target {},
     /// Square-root staffing with a band, a margin β of the [`MARGINS`]: n(β) = ⌈(a + β √max(a, 1) − s) / c⌉ within the
     /// pool's bounds, where a are the slots asked for ([`View::slots_asked`](super::View::slots_asked)), s those that the
-    /// other pools are wanted to have, and c those of one replica. The wanted count moves to the nearest one from n(β) to n(β + [`ROOM`]), as lazy capacity
-    /// provisioning moves (Lin, Wierman, Andrew and Thereska, IEEE/ACM Transactions on Networking 21, 2013): so it does
-    /// not follow the noise of a. To hold is an action of its own. While nothing is measured, or by a view that estimates
-    /// no load, all actions hold.
+    /// other pools are wanted to have, and c those of one replica. The wanted count moves to the nearest one from n(β) to
+    /// n(β + [`ROOM`]), as lazy capacity provisioning moves (Lin, Wierman, Andrew and Thereska, IEEE/ACM Transactions on Networking 21, 2013): so it does
+    /// not follow the noise of a. To hold is an action of its own. While nothing is measured and nobody waits, or by a view
+    /// that estimates no load, all actions hold.
     Margins {},
 }
 
