@@ -86,7 +86,7 @@ fn autoscale(criterion: &mut Criterion) {
     let day = EXAMPLE.replace("horizon_ticks = 240", "horizon_ticks = 5760");
     let scenario = Scenario::parse(&day).expect("the example is right");
     let facts = scenario.facts();
-    let view = <RichView>::new(&facts, load_scale_unmeasured(&facts));
+    let view = <RichView>::new(&facts);
     let mut env = Autoscale::new(FluidPlant::new(&scenario), view, &scenario, AutoscaleOptions::default())
         .expect("the default options fit");
     let mut episode = 0;

@@ -13,7 +13,7 @@ fn scenario() -> Scenario {
 
 fn rich<P: Plant>(plant: P, scenario: &Scenario, options: AutoscaleOptions) -> Autoscale<P, RichView> {
     let facts = scenario.facts();
-    let view = <RichView>::new(&facts, load_scale_unmeasured(&facts));
+    let view = <RichView>::new(&facts);
     Autoscale::new(plant, view, scenario, options).expect("the options fit")
 }
 

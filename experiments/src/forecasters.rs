@@ -195,7 +195,7 @@ impl History {
 pub(crate) fn is_recorded(workload: &Workload) -> bool {
     match workload {
         Workload::Recorded(_) => true,
-        Workload::Scaled(of, _) => is_recorded(of),
+        Workload::Scaled(of, _) | Workload::Noisy(of, _) => is_recorded(of),
         Workload::Sum(parts) => parts.iter().any(is_recorded),
         _ => false,
     }

@@ -1,7 +1,7 @@
 //! The kind `dqn`: a learnt policy that drives a fleet, and a rule that takes over where the policy knows nothing.
 //!
 //! The policy sees and acts as it did in training ([`tidegate_envs::autoscale::Agent`]). Beside it lies the range of every
-//! number that it saw there. Where one of them leaves its range by more than a tenth of the width, what a network answers
+//! number that it saw there. Where one of them leaves its range by more than a quarter of the width, what a network answers
 //! is an extrapolation nobody has tested: a `threshold` controller with its documented defaults decides instead, the
 //! decision counts as fallback and names the number, and the agent goes on from the counts that were carried out. The
 //! rule begins afresh each time it takes over, with the scrapes of the last step.
@@ -46,6 +46,10 @@ const BUILT_IN: &[(&str, &[u8])] = &[
     ("memory-bound", include_bytes!("../agents/memory-bound.agent")),
 ];
 
+/// The agent for services that have none of their own, such as those of traces: it learnt on variants whose load jumps from
+/// minute to minute.
+const GENERAL: &[u8] = include_bytes!("../agents/general.agent");
+
 /// As it is called in files and on the command line.
 pub const KIND: &str = "dqn";
 
@@ -55,7 +59,10 @@ pub fn kind(scenario: Option<&str>) -> Kind {
     Kind::new(
         ABOUT,
         |table| read_parameters::<Parameters>(table).map(|_| ()),
-        move |table, facts| controller(&agent(&read_parameters(table)?, own)?, facts),
+        move |table, facts| {
+            let own = own.or_else(|| (facts.pools.len() == 1).then_some(GENERAL));
+            controller(&agent(&read_parameters(table)?, own)?, facts)
+        },
     )
 }
 
@@ -69,7 +76,7 @@ pub const ABOUT: About = About {
         "",
         "\"\"",
         "File of the agent, `seed-N.agent` of `train`, relative to the file that names it; empty: the agent that is built in \
-         for the scenario.",
+         for the scenario, or the general one where there is none and the service has one pool.",
     )],
 };
 
@@ -108,7 +115,8 @@ fn agent(parameters: &Parameters, own: Option<&[u8]>) -> Result<AgentFile, Field
         ("", Some(bytes)) => AgentFile::from_bytes(bytes).map_err(|error| wrong("agent", error.to_string())),
         ("", None) => Err(wrong(
             "agent",
-            "must be the file of an agent, since none is built in for this scenario: `train` makes one",
+            "must be the file of an agent, since none is built in for this scenario and the general one sees one pool: \
+             `train` makes one",
         )),
         (path, _) => AgentFile::read(Path::new(path)).map_err(|error| wrong("agent", format!("{error:#}"))),
     }
@@ -128,18 +136,12 @@ pub fn controller(agent: &AgentFile, facts: &OperatorFacts) -> Result<BoxedContr
     let load_scale = load_scale_unmeasured(facts);
     match (access.sees, facts.pools.len()) {
         (Sees::Source, _) => guarded(agent, access, facts, || SourceView::new(facts, load_scale)),
-        (Sees::Rich, 1) => {
-            guarded(agent, access, facts, || RichView::<{ rich_width(1) }>::new(facts, load_scale))
+        (Sees::Rich, 1) => guarded(agent, access, facts, || RichView::<{ rich_width(1) }>::new(facts)),
+        (Sees::Rich, 2) => guarded(agent, access, facts, || RichView::<{ rich_width(2) }>::new(facts)),
+        (Sees::Rich, 3) => guarded(agent, access, facts, || RichView::<{ rich_width(3) }>::new(facts)),
+        (Sees::Rich, POOLS_LEARNT_MAX) => {
+            guarded(agent, access, facts, || RichView::<{ rich_width(POOLS_LEARNT_MAX) }>::new(facts))
         }
-        (Sees::Rich, 2) => {
-            guarded(agent, access, facts, || RichView::<{ rich_width(2) }>::new(facts, load_scale))
-        }
-        (Sees::Rich, 3) => {
-            guarded(agent, access, facts, || RichView::<{ rich_width(3) }>::new(facts, load_scale))
-        }
-        (Sees::Rich, POOLS_LEARNT_MAX) => guarded(agent, access, facts, || {
-            RichView::<{ rich_width(POOLS_LEARNT_MAX) }>::new(facts, load_scale)
-        }),
         (Sees::Rich, n) => {
             Err(wrong("agent", format!("can see at most {POOLS_LEARNT_MAX} pools, but there are {n}")))
         }
@@ -391,7 +393,8 @@ mod tests {
     fn what_no_agent_can_be_read_from_is_named() {
         let check = |scenario: Option<&str>, parameters: &str, expected: &Expect| {
             let catalog = Catalog::rules().with(kind(scenario));
-            let facts = Scenario::parse(tidegate_core::scenario::EXAMPLE).expect("it is right").facts();
+            let mut facts = Scenario::parse(tidegate_core::scenario::EXAMPLE).expect("it is right").facts();
+            facts.pools.push(facts.pools[0].clone());
             let table: Table = parameters.parse().expect("it is TOML");
             let error = catalog.build(KIND, &table, &facts).err().expect("there is no agent");
             expected.assert_eq(&error.to_string());
@@ -400,7 +403,7 @@ mod tests {
             Some("example"),
             "",
             &expect![
-                "`agent` must be the file of an agent, since none is built in for this scenario: `train` makes one"
+                "`agent` must be the file of an agent, since none is built in for this scenario and the general one sees one pool: `train` makes one"
             ],
         );
         check(

@@ -23,6 +23,7 @@ pub mod burst;
 pub mod crowd;
 mod days;
 pub mod demand;
+mod noise;
 pub mod profile;
 pub mod recorded;
 mod source;

@@ -1,6 +1,6 @@
 //! A daily and weekly profile with day effects and noise.
 //!
-//! λ(t) = m/n · f(t) · d(s(t) + φ(t)) · exp(σ x(t) − σ²/2)
+//! λ(t) = m/n · f(t) · d(s(t) + φ(t)) · e(t)
 //!
 //! | symbol | word | unit |
 //! | --- | --- | --- |
@@ -10,20 +10,20 @@
 //! | f | the day's factor: `weekly` of its weekday times a log-normal effect of mean 1 and CV `day_variation` | 1 |
 //! | φ | the day's phase, normal with standard deviation `phase_seconds` | s |
 //! | n | mean of f · d over a week without effects, so that the mean of λ over a week is m | 1 |
-//! | x | stationary Ornstein–Uhlenbeck process, Var x = 1, correlation e^(−τ/`noise_seconds`) | 1 |
-//! | σ | √ln(1 + `noise`²), so that the noise has mean 1 and CV `noise` | 1 |
+//! | e | log-normal noise of mean 1, CV `noise` and correlation time `noise_seconds` (`noise.rs`) | 1 |
 //!
 //! f and φ are constant within a day, independent between days, and go over into the next day's in a straight line
-//! from an hour before midnight to an hour after it. The value of a tick is that in its middle; x is stepped
-//! exactly, as an AR(1) with coefficient e^(−Δ/`noise_seconds`).
+//! from an hour before midnight to an hour after it. The value of a tick is that in its middle.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use tidegate_core::SECONDS_PER_DAY;
+use tidegate_core::scenario::Noise;
 use tidegate_core::scenario::workload::ProfileConfig;
 
 use crate::days::Grid;
+use crate::noise::{NoiseProcess, log_normal, log_sigma};
 
 /// Time before and after midnight in which one day goes over into the next.
 const BLEND_SECONDS: f64 = 3600.0;
@@ -38,8 +38,7 @@ pub(crate) struct Profile {
     moments: Vec<Moment>,
     effect_sigma: f64,
     phase_seconds: f64,
-    noise_sigma: f64,
-    noise_persistence: f64,
+    noise: NoiseProcess,
     /// Scratch of a reset: factor and phase of each day.
     days: Vec<Day>,
 }
@@ -87,8 +86,10 @@ impl Profile {
             moments,
             effect_sigma: log_sigma(config.day_variation),
             phase_seconds: config.phase_seconds,
-            noise_sigma: log_sigma(config.noise),
-            noise_persistence: (-grid.tick_seconds / config.noise_seconds).exp(),
+            noise: NoiseProcess::new(
+                Noise { variation: config.noise, correlation_seconds: config.noise_seconds },
+                grid.tick_seconds,
+            ),
         }
     }
 
@@ -97,20 +98,14 @@ impl Profile {
             day.factor = weekly * log_normal(self.effect_sigma, rng.sample(StandardNormal));
             day.phase_seconds = self.phase_seconds * rng.sample::<f64, _>(StandardNormal);
         }
-        let innovation = (1.0 - self.noise_persistence * self.noise_persistence).sqrt();
-        let mut noise: f64 = rng.sample(StandardNormal);
+        let mut noise = self.noise.begin(rng);
         for (rate, moment) in rates.iter_mut().zip(&self.moments) {
             let (before, after) = (self.days[moment.day], self.days[moment.day + 1]);
             let factor = before.factor + moment.toward_next * (after.factor - before.factor);
             let phase =
                 before.phase_seconds + moment.toward_next * (after.phase_seconds - before.phase_seconds);
             let level = level(&self.daily, self.seconds_per_level, moment.second_of_day + phase);
-            if self.noise_sigma > 0.0 {
-                *rate += level * factor * log_normal(self.noise_sigma, noise);
-                noise = self.noise_persistence * noise + innovation * rng.sample::<f64, _>(StandardNormal);
-            } else {
-                *rate += level * factor;
-            }
+            *rate += level * factor * noise.next(rng);
         }
     }
 }
@@ -128,16 +123,6 @@ impl Moment {
             Self { second_of_day, day, toward_next: 0.0 }
         }
     }
-}
-
-/// Standard deviation of the logarithm of a log-normal variable with this coefficient of variation.
-fn log_sigma(coefficient_of_variation: f64) -> f64 {
-    (coefficient_of_variation * coefficient_of_variation).ln_1p().sqrt()
-}
-
-/// The log-normal variable of mean 1 that belongs to a standard normal one.
-fn log_normal(sigma: f64, normal: f64) -> f64 {
-    (sigma * (normal - 0.5 * sigma)).exp()
 }
 
 /// The level at a time of the day, which may lie outside the day; `daily` ends with its first level.

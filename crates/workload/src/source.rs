@@ -8,6 +8,7 @@ use crate::batch::Batches;
 use crate::burst::Burst;
 use crate::crowd::Crowds;
 use crate::days::Grid;
+use crate::noise::NoiseProcess;
 use crate::profile::Profile;
 use crate::recorded::resample;
 
@@ -27,6 +28,12 @@ pub(crate) enum Source {
         scale: Scale,
         path: Vec<f64>,
     },
+    Noisy {
+        of: Box<Source>,
+        noise: NoiseProcess,
+        part: u32,
+        path: Vec<f64>,
+    },
     Sum(Vec<Source>),
 }
 
@@ -38,7 +45,7 @@ impl Source {
     /// Random parts are numbered as they are written, and each draws from its own part of the stream: a part that
     /// is added behind the others leaves them as they were.
     fn numbered(workload: &Workload, grid: &Grid, part: &mut u32) -> Self {
-        let mut number = || {
+        let number = |part: &mut u32| {
             *part += 1;
             *part - 1
         };
@@ -48,13 +55,19 @@ impl Source {
                 Self::Fixed(ramp(grid, *from, *to, *start_seconds, *duration_seconds))
             }
             Workload::Recorded(recorded) => Self::Fixed(resample(recorded, grid)),
-            Workload::Profile(config) => Self::Profile(number(), Profile::new(config, grid)),
-            Workload::FlashCrowd(config) => Self::Crowds(number(), Crowds::new(config, grid)),
-            Workload::Burst(config) => Self::Burst(number(), Burst::new(config)),
-            Workload::Batch(configs) => Self::Batches(number(), Batches::new(configs, grid)),
+            Workload::Profile(config) => Self::Profile(number(part), Profile::new(config, grid)),
+            Workload::FlashCrowd(config) => Self::Crowds(number(part), Crowds::new(config, grid)),
+            Workload::Burst(config) => Self::Burst(number(part), Burst::new(config)),
+            Workload::Batch(configs) => Self::Batches(number(part), Batches::new(configs, grid)),
             Workload::Scaled(of, scale) => Self::Scaled {
                 of: Box::new(Self::numbered(of, grid, part)),
                 scale: *scale,
+                path: vec![0.0; grid.n_ticks],
+            },
+            Workload::Noisy(of, noise) => Self::Noisy {
+                of: Box::new(Self::numbered(of, grid, part)),
+                noise: NoiseProcess::new(*noise, grid.tick_seconds),
+                part: number(part),
                 path: vec![0.0; grid.n_ticks],
             },
             Workload::Sum(of) => {
@@ -75,6 +88,15 @@ impl Source {
                 path.fill(0.0);
                 of.add(seed, grid, path);
                 add_scaled(path, factor(*scale, path), rates);
+            }
+            Self::Noisy { of, noise, part, path } => {
+                path.fill(0.0);
+                of.add(seed, grid, path);
+                let mut rng = chance(seed, *part);
+                let mut noise = noise.begin(&mut rng);
+                for (rate, value) in rates.iter_mut().zip(path) {
+                    *rate += *value * noise.next(&mut rng);
+                }
             }
             Self::Sum(of) => of.iter_mut().for_each(|part| part.add(seed, grid, rates)),
         }

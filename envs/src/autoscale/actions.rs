@@ -2,7 +2,7 @@
 
 use tidegate_core::{Bounds, OperatorFacts, PoolTarget, Replicas};
 
-use super::AutoscaleError;
+use super::{Asked, AutoscaleError};
 
 /// Which actions there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +14,8 @@ pub enum ActionSet {
     },
     /// The wanted count itself, from the least to the most replicas of the pool.
     Target {},
-    /// Square-root staffing with a band, a margin β of the [`MARGINS`]: n(β) = ⌈(a + β √max(a, 1) − s) / c⌉ within the
-    /// pool's bounds, where a are the slots asked for ([`View::slots_asked`](super::View::slots_asked)), s those that the
+    /// Square-root staffing with a band, a margin β of the [`MARGINS`]: n(β) = ⌈(a + β σ − s) / c⌉ within the
+    /// pool's bounds, where a are the slots asked for and σ is their spread ([`View::asked`](super::View::asked)), s are the slots that the
     /// other pools are wanted to have, and c those of one replica. The wanted count moves to the nearest one from n(β) to
     /// n(β + [`ROOM`]), as lazy capacity provisioning moves (Lin, Wierman, Andrew and Thereska, IEEE/ACM Transactions on Networking 21, 2013): so it does
     /// not follow the noise of a. To hold is an action of its own. While nothing is measured and nobody waits, or by a view
@@ -23,10 +23,10 @@ pub enum ActionSet {
     Margins {},
 }
 
-/// Width of the band of [`ActionSet::Margins`], in square roots of the slots asked for.
+/// Width of the band of [`ActionSet::Margins`], in spreads.
 pub const ROOM: f64 = 0.75;
 
-/// The margins β of [`ActionSet::Margins`], in square roots of the slots asked for: from less fleet than that to
+/// The margins β of [`ActionSet::Margins`], in spreads of the slots asked for: from less fleet than that to
 /// what catches a crowd. A stored agent knows them by number only: who changes them or [`ROOM`] makes another version of
 /// its files.
 pub const MARGINS: [f64; 13] = [-0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0];
@@ -113,13 +113,13 @@ impl Actions {
         &self.names
     }
 
-    /// Changes what is wanted, where so many slots are asked for; an action that is not allowed goes as far as the
+    /// Changes what is wanted, where this is asked for; an action that is not allowed goes as far as the
     /// bounds let it.
     ///
     /// # Panics
     /// If there is no such action.
     #[inline]
-    pub fn apply(&self, action: usize, targets: &mut [PoolTarget], slots_asked: Option<f64>) {
+    pub fn apply(&self, action: usize, targets: &mut [PoolTarget], asked: Option<Asked>) {
         match self.moves[action] {
             Move::Hold => {}
             Move::By { pool, change } => {
@@ -130,12 +130,12 @@ impl Actions {
             }
             Move::To { pool, wanted } => targets[pool].wanted = wanted,
             Move::Staff { pool, margin } => {
-                let Some(asked) = slots_asked else { return };
+                let Some(Asked { slots, spread }) = asked else { return };
                 let others = targets.iter().zip(&self.slots).enumerate().filter(|(other, _)| *other != pool);
                 let others: f64 = others.map(|(_, (target, slots))| f64::from(target.wanted) * slots).sum();
                 let Bounds { replicas_min, replicas_max } = self.bounds[pool];
                 let needed = |margin: f64| {
-                    let replicas = (asked + margin * asked.max(1.0).sqrt() - others) / self.slots[pool];
+                    let replicas = (slots + margin * spread - others) / self.slots[pool];
                     replicas.ceil().clamp(f64::from(replicas_min), f64::from(replicas_max)) as Replicas
                 };
                 targets[pool].wanted = targets[pool].wanted.clamp(needed(margin), needed(margin + ROOM));
@@ -178,6 +178,8 @@ mod tests {
 
     use super::*;
 
+    const ASKED: Asked = Asked { slots: 9.0, spread: 3.0 };
+
     /// The wanted counts after each action from `start`, with those that are not allowed in brackets.
     fn check(n_pools: usize, set: ActionSet, start: Replicas, expected: &Expect) {
         let mut facts = Scenario::parse(EXAMPLE).expect("the example is right").facts();
@@ -196,7 +198,7 @@ mod tests {
         let rendered: Vec<String> = (0..mask.len())
             .map(|action| {
                 let mut after = before.clone();
-                actions.apply(action, &mut after, Some(9.0));
+                actions.apply(action, &mut after, Some(ASKED));
                 let wanted: Vec<String> = after.iter().map(|target| target.wanted.to_string()).collect();
                 let wanted = wanted.join("/");
                 let name = &actions.names()[action];

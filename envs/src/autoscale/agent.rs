@@ -65,7 +65,7 @@ impl<V: View, F: FnMut(&V::Vector, &[bool]) -> usize> Agent<V, F> {
         if acts {
             self.actions.allowed(targets, &mut self.mask);
             let action = (self.policy)(seen, &self.mask);
-            self.actions.apply(action, targets, self.view.slots_asked());
+            self.actions.apply(action, targets, self.view.asked());
             reason = Reason::new("greedy action").with("action", action as f64);
         }
         Decision { targets: Targets::of(targets), basis: Basis::Normal, reason }

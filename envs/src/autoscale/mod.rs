@@ -20,13 +20,14 @@ mod agent;
 mod clock;
 #[cfg(test)]
 mod counter_plant;
+mod load;
 pub mod relative;
 pub mod view;
 
 pub use actions::{ActionSet, Actions, MARGINS};
 pub use agent::Agent;
 pub use relative::{NoPrice, Relative};
-pub use view::{RichView, SourceView, View, load_scale_unmeasured, rich_width};
+pub use view::{Asked, RichView, SourceView, View, load_scale_unmeasured, rich_width};
 
 use tidegate_core::plant::Phase;
 use tidegate_core::windows::Windows;
@@ -223,7 +224,7 @@ impl<P: Plant, V: View> Env for Autoscale<P, V> {
         self.info.steps += 1;
         self.info.step_charge = Charge::default();
         let targets = &mut self.targets[..self.n_pools];
-        self.actions.apply(action, targets, self.view.slots_asked());
+        self.actions.apply(action, targets, self.view.asked());
         for _ in 0..self.ticks_per_step {
             let record = self.plant.tick(targets);
             self.windows.tick(&mut record.service.clone(), false);
@@ -329,7 +330,7 @@ mod tests {
 
     fn rich(scenario: &Scenario, options: AutoscaleOptions) -> Autoscale<CounterPlant, RichView> {
         let facts = scenario.facts();
-        let view = <RichView>::new(&facts, load_scale_unmeasured(&facts));
+        let view = <RichView>::new(&facts);
         Autoscale::new(CounterPlant::new(scenario), view, scenario, options).expect("the options fit")
     }
 
@@ -352,6 +353,9 @@ mod tests {
         }
     }
 
+    /// Place of the queue in what a [`RichView`] shows.
+    const QUEUE: usize = 9;
+
     /// Always scales by the measured queue, so that the fleet moves.
     fn by_queue(queue: f32, mask: &[bool]) -> usize {
         let wish = if queue > 0.02 { 2 } else { 0 };
@@ -372,17 +376,17 @@ mod tests {
                 loop {
                     let mut mask = [false; 3];
                     env.allowed(&mut mask);
-                    let step = env.step(by_queue(seen[7], &mask));
+                    let step = env.step(by_queue(seen[QUEUE], &mask));
                     earned += step.reward;
                     seen = step.observation;
                     if step.end.is_some() {
                         break;
                     }
                 }
-                let view = <RichView>::new(&facts, load_scale_unmeasured(&facts));
+                let view = <RichView>::new(&facts);
                 let mut agent =
                     Agent::new(&facts, view, options, |seen: &[f32; rich_width(1)], mask: &[bool]| {
-                        by_queue(seen[7], mask)
+                        by_queue(seen[QUEUE], mask)
                     })
                     .expect("the options fit");
                 let summary = run(&mut CounterPlant::new(&scenario), &mut agent, seed, &mut ());

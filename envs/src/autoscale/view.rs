@@ -1,15 +1,18 @@
 //! What an agent sees of a service: numbers of order one, made from what an autoscaler can measure.
 //!
-//! Everything is normalised by what the operator knows (bounds, slots, service level, prices, a load scale of the
-//! operator's own), never by the truth. A sensor that says nothing leaves its last value standing; how old the newest
-//! scrape is can be seen. Unbounded quantities x with a natural unit u are shown as x / (x + u), which is ½ at u.
+//! Everything is measured by what the operator knows (bounds, slots, service level, prices) or can measure, never by the
+//! truth. A sensor that says nothing leaves its last value standing; how old the newest scrape is can be seen. Unbounded
+//! quantities x with a natural unit u are shown as x / (x + u), which is ½ at u.
 
 use std::f64::consts::TAU;
 
 use tidegate_core::service_time::{HALF_LIFE_SECONDS, ServiceTime};
-use tidegate_core::{LocalTime, Observation, OperatorFacts, Quantity, SECONDS_PER_DAY, Scrape};
+use tidegate_core::{
+    LocalTime, Observation, OperatorFacts, PoolFacts, Quantity, Replicas, SECONDS_PER_DAY, Scrape,
+};
 
 use super::clock::WallClock;
+use super::load::{Load, first_attempts};
 use crate::quantity;
 
 /// Turns observations into vectors. The same view serves the environment, in which an agent learns, and the
@@ -23,9 +26,9 @@ pub trait View {
     fn reset(&mut self);
     /// What there is to see now. Every observation of a run must be shown, in order: each lends only what is new.
     fn see(&mut self, observation: &Observation<'_>) -> Self::Vector;
-    /// Slots that what comes and what waits ask for, as measured by now; none where nothing is measured yet, and by a view
-    /// that does not estimate it.
-    fn slots_asked(&self) -> Option<f64> {
+    /// What is asked of the service, as measured by now; none where nothing is measured yet, and by a view that does not
+    /// estimate it.
+    fn asked(&self) -> Option<Asked> {
         None
     }
 }
@@ -93,39 +96,55 @@ impl View for SourceView {
     }
 }
 
-/// Rates over the last scrapes and their trend, saturation, latency, the state of every pool, and the calendar.
+/// What a service is asked to serve, as far as it can be measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Asked {
+    /// a, slots that what comes and what waits ask for.
+    pub slots: f64,
+    /// σ, by how much that goes up and down by itself, in slots; at least 1. It is what margins are counted in.
+    pub spread: f64,
+}
+
+/// Load, trends and noise, saturation, latency, the state of every pool, and the calendar, in units of the service itself: so an
+/// agent that learnt on one sees another one of other size as it saw its own.
+///
+/// ```text
+/// a = m S + q S / max(S, bound/4)
+/// σ² = max(a, 1) + v² (m S)²
+/// ```
+///
+/// | symbol | word | unit |
+/// | --- | --- | --- |
+/// | m, v | mean rate of the last minute, coefficient of variation from minute to minute (`load.rs`) | 1/s, 1 |
+/// | S | measured service time ([`ServiceTime`]) | s |
+/// | q | attempts that wait | 1 |
+/// | a | slots asked for: the offered load by Little's law, and what serves those who wait in time | 1 |
+/// | σ | spread: that of the busy slots of a service with enough of them, and the noise of the load on top | 1 |
+///
+/// With Poisson arrivals v is small and σ = √a, so that margins are those of square-root staffing; where load jumps, a service
+/// needs more, as staffing for overdispersed arrivals has it (Mathijsen, Janssen, van Leeuwaarden and Zwart, "Robust
+/// heavy-traffic approximations for service systems facing overdispersed demand", Queueing Systems 90, 2018). While no S is
+/// known, a = q. Everything that is counted in slots is shown as x / (|x| + 2 σ).
 ///
 /// `WIDTH` is [`rich_width`] of the number of pools; left out, it is that of one pool.
 #[derive(Clone, Debug)]
 pub struct RichView<const WIDTH: usize = { rich_width(1) }> {
     clock: WallClock,
     circle: DayCircle,
-    scale: Scale,
+    bound_seconds: f64,
+    scrape_seconds: f64,
+    /// Agents care for the change over a start-up.
+    scrapes_per_startup: f64,
     pools: Vec<PoolScale>,
-    /// First attempts a second in load scales, newest first.
-    rates: [f32; TREND_SCRAPES],
-    /// What scrapes said last, in the order of the places.
-    measured: [f32; MEASURED],
-    newest_seconds: Option<f64>,
+    load: Load,
     service_time: ServiceTime,
-    /// Scrapes whose mean is the rate of the offered load.
-    load_scrapes: usize,
-    queue_length: f64,
+    measured: Measured,
+    newest_seconds: Option<f64>,
 }
 
 /// Numbers that a [`RichView`] of so many pools shows.
 pub const fn rich_width(n_pools: usize) -> usize {
     SERVICE + PER_POOL * n_pools
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Scale {
-    load_requests_per_second: f64,
-    slots: f64,
-    bound_seconds: f64,
-    scrape_seconds: f64,
-    /// Rates change from scrape to scrape; agents care for the change over a start-up.
-    scrapes_per_startup: f32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -135,65 +154,59 @@ struct PoolScale {
     dollars_per_replica_hour: f64,
 }
 
+/// What scrapes said last; a scrape that says nothing leaves it standing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Measured {
+    errors: f32,
+    utilization: f32,
+    queue_length: f64,
+    concurrency: f64,
+    latency_p95: f32,
+}
+
 impl<const WIDTH: usize> RichView<WIDTH> {
-    /// Load is shown in multiples of `load_scale_requests_per_second`, for example the peak of the training part.
+    /// A view of the service of these facts.
     ///
     /// # Panics
-    /// If that is not positive, or the facts have other than `WIDTH`'s number of pools.
-    pub fn new(facts: &OperatorFacts, load_scale_requests_per_second: f64) -> Self {
-        assert!(load_scale_requests_per_second > 0.0, "a load scale must be positive");
+    /// If they have other than `WIDTH`'s number of pools.
+    pub fn new(facts: &OperatorFacts) -> Self {
         let width = rich_width(facts.pools.len());
         assert_eq!(WIDTH, width, "{} pools are seen in {width} numbers", facts.pools.len());
         let startup_seconds = facts.pools.iter().map(|pool| pool.startup_seconds).fold(0.0, f64::max);
+        let scale = |pool: &PoolFacts| PoolScale {
+            replicas_max: f64::from(pool.bounds.replicas_max),
+            slots: f64::from(pool.concurrency),
+            dollars_per_replica_hour: pool.dollars_per_replica_hour,
+        };
         Self {
             clock: WallClock::new(facts.calendar),
             circle: DayCircle::new(),
-            scale: Scale {
-                load_requests_per_second: load_scale_requests_per_second,
-                slots: slots_max(facts),
-                bound_seconds: facts.prices.level.bound_seconds,
-                scrape_seconds: facts.scrape_seconds,
-                scrapes_per_startup: (startup_seconds / facts.scrape_seconds).max(1.0) as f32,
-            },
-            pools: facts
-                .pools
-                .iter()
-                .map(|pool| PoolScale {
-                    replicas_max: f64::from(pool.bounds.replicas_max),
-                    slots: f64::from(pool.concurrency),
-                    dollars_per_replica_hour: pool.dollars_per_replica_hour,
-                })
-                .collect(),
-            rates: [0.0; TREND_SCRAPES],
-            measured: [0.0; MEASURED],
-            newest_seconds: None,
+            bound_seconds: facts.prices.level.bound_seconds,
+            scrape_seconds: facts.scrape_seconds,
+            scrapes_per_startup: (startup_seconds / facts.scrape_seconds).max(1.0),
+            pools: facts.pools.iter().map(scale).collect(),
+            load: Load::new(facts),
             service_time: ServiceTime::new(HALF_LIFE_SECONDS, facts),
-            load_scrapes: ((LOAD_SECONDS / facts.scrape_seconds).round() as usize).clamp(1, TREND_SCRAPES),
-            queue_length: 0.0,
+            measured: Measured::default(),
+            newest_seconds: None,
         }
     }
 
     #[inline]
     fn scraped(&mut self, scrape: &Scrape) {
-        let Scale { load_requests_per_second, slots, bound_seconds, .. } = self.scale;
         self.newest_seconds = Some(scrape.at_seconds);
-        // A gap leaves the last rate standing: the trend must stay one of equally spaced values.
-        let rate =
-            first_attempts(scrape).map_or(self.rates[0], |rate| (rate / load_requests_per_second) as f32);
-        self.rates.copy_within(..TREND_SCRAPES - 1, 1);
-        self.rates[0] = rate;
-        self.queue_length = scrape.queue_length.unwrap_or(self.queue_length).max(0.0);
+        self.load.scraped(scrape);
+        let last = self.measured;
         let failed = scrape.errors_per_second.zip(scrape.requests_per_second);
-        let now = [
-            failed.map(|(errors, requests)| part(errors, requests)),
-            scrape.cpu_utilization.map(|utilization| part(utilization, 1.0)),
-            scrape.queue_length.map(|queue| squash(queue, slots)),
-            scrape.concurrency.map(|concurrency| squash(concurrency, slots)),
-            scrape.latency_p95_seconds.map(|latency| squash(latency, bound_seconds)),
-        ];
-        for (last, now) in self.measured.iter_mut().zip(now) {
-            *last = now.unwrap_or(*last);
-        }
+        self.measured = Measured {
+            errors: failed.map_or(last.errors, |(errors, requests)| part(errors, requests)),
+            utilization: scrape.cpu_utilization.map_or(last.utilization, |used| part(used, 1.0)),
+            queue_length: scrape.queue_length.map_or(last.queue_length, |queue| queue.max(0.0)),
+            concurrency: scrape.concurrency.unwrap_or(last.concurrency),
+            latency_p95: scrape
+                .latency_p95_seconds
+                .map_or(last.latency_p95, |latency| squash(latency, self.bound_seconds)),
+        };
     }
 }
 
@@ -201,59 +214,65 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
     type Vector = [f32; WIDTH];
 
     fn quantities(&self) -> Vec<Quantity> {
+        const SLOTS: &str = "x/(|x| + 2 spreads)";
+        let signed = |name: &str| quantity(name, SLOTS, -1.0, 1.0);
+        let share = |name: &str, unit: &'static str| quantity(name, unit, 0.0, 1.0);
         let mut quantities = vec![
-            quantity("rate", "load scale", 0.0, f32::INFINITY),
-            quantity("rate 1 scrape ago", "load scale", 0.0, f32::INFINITY),
-            quantity("rate 2 scrapes ago", "load scale", 0.0, f32::INFINITY),
-            quantity("rate 3 scrapes ago", "load scale", 0.0, f32::INFINITY),
-            quantity("trend", "load scale/start-up", f32::NEG_INFINITY, f32::INFINITY),
-            quantity("errors", "share of attempts", 0.0, 1.0),
-            quantity("utilization", "1", 0.0, 1.0),
-            quantity("queue", "x/(x + slots max)", 0.0, 1.0),
-            quantity("concurrency", "x/(x + slots max)", 0.0, 1.0),
-            quantity("latency p95", "x/(x + bound)", 0.0, 1.0),
-            quantity("age of scrape", "x/(x + scrape interval)", 0.0, 1.0),
+            signed("newest rate above the minute's"),
+            signed("trend over a start-up"),
+            signed("load above that of ten minutes"),
+            signed("load above that of an hour"),
+            share("slots asked", "x/(x + 100)"),
+            share("noise of the load", "x/(x + slots asked/4), variances"),
+            share("service time", "x/(x + bound)"),
+            share("errors", "share of attempts"),
+            share("utilization", "1"),
+            share("queue", SLOTS),
+            share("concurrency", "x/(x + slots ready)"),
+            share("latency p95", "x/(x + bound)"),
+            share("age of scrape", "x/(x + scrape interval)"),
             quantity("time of day, sine", "1", -1.0, 1.0),
             quantity("time of day, cosine", "1", -1.0, 1.0),
-            quantity("weekend", "1", 0.0, 1.0),
+            share("weekend", "1"),
             quantity("carbon", "kg/kWh", 0.0, f32::INFINITY),
-            quantity("slots asked", "slots max", 0.0, f32::INFINITY),
-            quantity("margin", "x/(|x| + 2 roots of the slots asked)", -1.0, 1.0),
+            signed("slots ready above asked"),
+            signed("slots wanted above asked"),
+            share("slots to the limit", SLOTS),
         ];
         for pool in 0..self.pools.len() {
+            let of = |what: &str| format!("pool {pool} {what}");
             quantities.extend([
-                quantity(&format!("pool {pool} ready"), "replicas max", 0.0, 1.0),
-                quantity(&format!("pool {pool} starting"), "replicas max", 0.0, 1.0),
-                quantity(&format!("pool {pool} wanted"), "replicas max", 0.0, 1.0),
-                quantity(&format!("pool {pool} draining"), "replicas max", 0.0, 1.0),
-                quantity(&format!("pool {pool} notices"), "replicas max", 0.0, 1.0),
-                quantity(&format!("pool {pool} price"), "list price", 0.0, f32::INFINITY),
+                share(&of("ready"), "x/(x + slots asked)"),
+                share(&of("starting"), SLOTS),
+                share(&of("wanted"), "x/(x + slots asked)"),
+                share(&of("draining"), SLOTS),
+                share(&of("notices"), SLOTS),
+                quantity(&of("price"), "list price", 0.0, f32::INFINITY),
             ]);
         }
         quantities
     }
 
     fn reset(&mut self) {
-        self.rates = [0.0; TREND_SCRAPES];
-        self.measured = [0.0; MEASURED];
-        self.newest_seconds = None;
+        self.load.clear();
         self.service_time.clear();
-        self.queue_length = 0.0;
+        self.measured = Measured::default();
+        self.newest_seconds = None;
     }
 
-    /// λ S + q S / max(S, `CLEAR_BOUNDS` · bound): the offered load by Little's law, and what serves the q who wait at the last
-    /// scrape in time. λ is the rate of the last minute, S the measured service time; q while none is measured.
     #[inline]
-    fn slots_asked(&self) -> Option<f64> {
-        let rates = &self.rates[..self.load_scrapes];
-        let rate = f64::from(rates.iter().sum::<f32>()) / rates.len() as f64;
+    fn asked(&self) -> Option<Asked> {
+        let queue_length = self.measured.queue_length;
         let Some(service_seconds) = self.service_time.seconds() else {
             // With no replica nothing is served and no service time is measured: a slot for each who waits makes a beginning.
-            return (self.queue_length > 0.0).then_some(self.queue_length);
+            let some = Asked { slots: queue_length, spread: queue_length.max(1.0).sqrt() };
+            return (queue_length > 0.0).then_some(some);
         };
-        let offered_load = rate * self.scale.load_requests_per_second * service_seconds;
-        let clear_seconds = (CLEAR_BOUNDS * self.scale.bound_seconds).max(service_seconds);
-        Some(offered_load + self.queue_length * service_seconds / clear_seconds)
+        let offered_load = self.load.per_second() * service_seconds;
+        let clear_seconds = (CLEAR_BOUNDS * self.bound_seconds).max(service_seconds);
+        let slots = offered_load + queue_length * service_seconds / clear_seconds;
+        let noise = self.load.squared_variation() * offered_load * offered_load;
+        Some(Asked { slots, spread: (slots.max(1.0) + noise).sqrt() })
     }
 
     #[inline]
@@ -262,51 +281,63 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
             self.scraped(scrape);
         }
         self.service_time.feed(observation);
-        let slots_asked = self.slots_asked();
-        let wanted = observation
-            .pools
-            .iter()
-            .zip(&self.pools)
-            .map(|(status, pool)| f64::from(status.declared) * pool.slots);
-        let margin = slots_asked.map_or(0.0, |asked| (wanted.sum::<f64>() - asked) / asked.max(1.0).sqrt());
-        let [rate, rate1, rate2, rate3, ..] = self.rates;
-        let [errors, utilization, queue, concurrency, latency] = self.measured;
-        let age = self
-            .newest_seconds
-            .map_or(1.0, |at| squash(observation.now_seconds - at, self.scale.scrape_seconds));
+        let asked = self.asked();
+        let Asked { slots, spread } = asked.unwrap_or(Asked { slots: 0.0, spread: 1.0 });
+        let at_least_one = slots.max(1.0);
+        let service_seconds = self.service_time.seconds().unwrap_or(0.0);
+        let in_slots = |per_second: f64| per_second * service_seconds;
+        let in_spreads = |slots: f64| (slots / (slots.abs() + 2.0 * spread)) as f32;
+        let rate = self.load.per_second();
+        let [quick, slow] = self.load.levels_per_second();
+        let (mut ready, mut wanted, mut room) = (0.0, 0.0, 0.0);
+        for (status, pool) in observation.pools.iter().zip(&self.pools) {
+            ready += f64::from(status.ready) * pool.slots;
+            wanted += f64::from(status.declared) * pool.slots;
+            room += (pool.replicas_max - f64::from(status.declared)).max(0.0) * pool.slots;
+        }
+        let Measured { errors, utilization, concurrency, latency_p95, .. } = self.measured;
+        let age =
+            self.newest_seconds.map_or(1.0, |at| squash(observation.now_seconds - at, self.scrape_seconds));
         let LocalTime { day_of_week, second_of_day } = self.clock.local(observation.now_seconds);
         let (sin, cos) = self.circle.sin_cos(second_of_day);
         let mut values = [0.0; WIDTH];
         values[..SERVICE].copy_from_slice(&[
-            rate,
-            rate1,
-            rate2,
-            rate3,
-            slope(&self.rates) * self.scale.scrapes_per_startup,
+            in_spreads(in_slots(self.load.newest_per_second() - rate)),
+            in_spreads(in_slots(self.load.slope() * self.scrapes_per_startup)),
+            in_spreads(in_slots(rate - quick)),
+            in_spreads(in_slots(rate - slow)),
+            squash(slots, 100.0),
+            squash(spread * spread - at_least_one, at_least_one / 4.0),
+            squash(service_seconds, self.bound_seconds),
             errors,
             utilization,
-            queue,
-            concurrency,
-            latency,
+            in_spreads((slots - in_slots(rate)).max(0.0)),
+            squash(concurrency, ready.max(1.0)),
+            latency_p95,
             age,
             sin as f32,
             cos as f32,
             f32::from(u8::from(day_of_week >= 5)),
             observation.carbon_grams_per_kwh.map_or(0.0, |grams| (grams.max(0.0) / 1e3) as f32),
-            slots_asked.map_or(0.0, |asked| (asked / self.scale.slots) as f32),
-            (margin / (margin.abs() + 2.0)) as f32,
+            in_spreads(ready - slots),
+            in_spreads(wanted - slots),
+            in_spreads(room),
         ]);
         let places = values[SERVICE..].chunks_exact_mut(PER_POOL);
-        for ((places, status), scale) in places.zip(observation.pools).zip(&self.pools) {
-            let counts = [status.ready, status.starting, status.declared, status.draining, status.notices];
-            for (place, count) in places.iter_mut().zip(counts) {
-                *place = part(f64::from(count), scale.replicas_max);
-            }
-            places[PER_POOL - 1] = if scale.dollars_per_replica_hour > 0.0 {
-                (status.dollars_per_replica_hour / scale.dollars_per_replica_hour) as f32
-            } else {
-                1.0
-            };
+        for ((places, status), pool) in places.zip(observation.pools).zip(&self.pools) {
+            let of = |replicas: Replicas| f64::from(replicas) * pool.slots;
+            places.copy_from_slice(&[
+                squash(of(status.ready), at_least_one),
+                in_spreads(of(status.starting)),
+                squash(of(status.declared), at_least_one),
+                in_spreads(of(status.draining)),
+                in_spreads(of(status.notices)),
+                if pool.dollars_per_replica_hour > 0.0 {
+                    (status.dollars_per_replica_hour / pool.dollars_per_replica_hour) as f32
+                } else {
+                    1.0
+                },
+            ]);
         }
         values
     }
@@ -342,12 +373,7 @@ impl DayCircle {
     }
 }
 
-/// Scrapes that the trend is fitted to.
-const TREND_SCRAPES: usize = 8;
-const MEASURED: usize = 5;
-const SERVICE: usize = 17;
-/// The rate of the offered load is a mean over this time, as square-root staffing has it.
-const LOAD_SECONDS: f64 = 60.0;
+const SERVICE: usize = 20;
 /// A queue is to be served within so many bounds, so that those who come behind it are in time as well; or in one service
 /// time, where that is longer.
 const CLEAR_BOUNDS: f64 = 0.25;
@@ -355,22 +381,6 @@ const PER_POOL: usize = 6;
 
 fn slots_max(facts: &OperatorFacts) -> f64 {
     facts.pools.iter().map(|pool| f64::from(pool.bounds.replicas_max) * f64::from(pool.concurrency)).sum()
-}
-
-/// First attempts a second where the sensor can tell them from retries, else all attempts.
-#[inline]
-fn first_attempts(scrape: &Scrape) -> Option<f64> {
-    scrape.first_attempts_per_second.or(scrape.requests_per_second).map(|rate| rate.max(0.0))
-}
-
-/// Change from scrape to scrape: the slope of the least-squares line through values, newest first.
-#[inline]
-fn slope(values: &[f32; TREND_SCRAPES]) -> f32 {
-    const CENTRE: f32 = (TREND_SCRAPES - 1) as f32 / 2.0;
-    // Σ (i − centre)² = n (n² − 1) / 12
-    const SPREAD: f32 = (TREND_SCRAPES * (TREND_SCRAPES * TREND_SCRAPES - 1)) as f32 / 12.0;
-    let moment: f32 = values.iter().enumerate().map(|(index, value)| (CENTRE - index as f32) * value).sum();
-    moment / SPREAD
 }
 
 /// `value` as a share of `whole`, within 0 to 1; 0 of nothing.
@@ -435,120 +445,170 @@ mod tests {
         }
     }
 
-    #[test]
-    fn rates_rise_along_a_line_and_the_trend_is_its_slope() {
-        let facts = facts();
-        assert_eq!(facts.scrape_seconds, 15.0, "the example scrapes every tick");
-        let mut view = <RichView>::new(&facts, 40.0);
-        let scrapes: Vec<Scrape> = (0..8)
-            .map(|index| Scrape {
-                at_seconds: 15.0 * f64::from(index + 1),
-                requests_per_second: Some(99.0),
-                first_attempts_per_second: Some(10.0 + 2.0 * f64::from(index)),
-                ..Scrape::default()
-            })
-            .collect();
-        let seen = view.see(&observation(&facts, 120.0, &scrapes, &[PoolStatus::default()]));
-        assert_eq!(value(&view, &seen, "rate"), 24.0 / 40.0);
-        assert_eq!(value(&view, &seen, "rate 3 scrapes ago"), 18.0 / 40.0);
-        // Two a scrape, four scrapes a start-up.
-        assert!((value(&view, &seen, "trend") - 8.0 / 40.0).abs() < 1e-6);
-        assert_eq!(value(&view, &seen, "age of scrape"), 0.0);
-        // 20 minutes of warm-up before eight o'clock, two minutes into it.
-        let angle = (7.0 * 60.0 + 42.0) / (24.0 * 60.0) * TAU;
-        assert!((f64::from(value(&view, &seen, "time of day, sine")) - angle.sin()).abs() < 1e-6);
-        let again = view.see(&observation(&facts, 135.0, &[], &[PoolStatus::default()]));
-        assert_eq!(value(&view, &again, "rate"), 24.0 / 40.0, "silence leaves the last value standing");
-        assert_eq!(value(&view, &again, "age of scrape"), 0.5, "but one sees that it is one interval old");
-    }
-
-    #[test]
-    fn saturation_is_one_half_at_its_unit_and_gaps_change_nothing() {
-        let facts = facts();
-        let mut view = <RichView>::new(&facts, 40.0);
-        let first = Scrape {
-            requests_per_second: Some(40.0),
-            errors_per_second: Some(10.0),
-            cpu_utilization: Some(1.2),
-            queue_length: Some(80.0),
-            concurrency: Some(240.0),
-            latency_p95_seconds: Some(2.0),
-            ..Scrape::default()
-        };
-        let pool = PoolStatus {
-            declared: 10,
-            ready: 5,
-            starting: 4,
-            draining: 1,
-            dollars_per_replica_hour: 0.15,
-            ..PoolStatus::default()
-        };
-        for scrapes in [&[first][..], &[Scrape::default()], &[]] {
-            let seen = view.see(&observation(&facts, 0.0, scrapes, &[pool]));
-            let expected = [
-                ("rate", 1.0),
-                ("errors", 0.25),
-                ("utilization", 1.0),
-                ("queue", 0.5),
-                ("concurrency", 0.75),
-                ("latency p95", 0.5),
-                ("pool 0 ready", 0.25),
-                ("pool 0 starting", 0.2),
-                ("pool 0 wanted", 0.5),
-                ("pool 0 draining", 0.05),
-                ("pool 0 price", 1.5),
-            ];
-            for (name, expected) in expected {
-                assert!((value(&view, &seen, name) - expected).abs() < 1e-6, "{name}");
-            }
-        }
-    }
-
-    /// By hand: ten users a second keep half of twenty slots busy, so a request takes a second and ten slots are needed; ten
-    /// replicas with four slots each are 30 slots more, 9.49 roots of ten. Six who wait ask for six more, since a
-    /// quarter of the bound of two seconds is less than the second that each of them takes.
-    #[test]
-    fn slots_are_asked_for_what_comes_and_for_what_waits() {
-        let facts = facts();
-        let mut view = <RichView>::new(&facts, 40.0);
-        let scrapes: Vec<Scrape> = (0..4)
+    /// Ten users a second keep half of twenty slots busy, so a request takes a second and ten slots are asked for; four of ten
+    /// replicas' forty slots are still to come.
+    fn steady(scrapes: u32) -> Vec<Scrape> {
+        (0..scrapes)
             .map(|index| Scrape {
                 at_seconds: 15.0 * f64::from(index + 1),
                 window_seconds: 15.0,
-                // Noise of two a second that the mean over a minute takes out.
-                first_attempts_per_second: Some(if index % 2 == 0 { 12.0 } else { 8.0 }),
+                first_attempts_per_second: Some(10.0),
                 requests_per_second: Some(10.0),
                 errors_per_second: Some(0.0),
                 cpu_utilization: Some(0.5),
                 queue_length: Some(0.0),
                 ..Scrape::default()
             })
+            .collect()
+    }
+
+    fn pool() -> PoolStatus {
+        PoolStatus {
+            declared: 10,
+            ready: 5,
+            starting: 4,
+            draining: 1,
+            dollars_per_replica_hour: 0.15,
+            ..PoolStatus::default()
+        }
+    }
+
+    /// x / (|x| + 2 σ).
+    fn in_spreads(slots: f64, spread: f64) -> f32 {
+        (slots / (slots.abs() + 2.0 * spread)) as f32
+    }
+
+    #[test]
+    fn counts_are_shown_in_spreads_of_the_slots_asked_for() {
+        let facts = facts();
+        let mut view = <RichView>::new(&facts);
+        assert_eq!(view.asked(), None);
+        let seen = view.see(&observation(&facts, 60.0, &steady(4), &[pool()]));
+        let root = 10.0_f64.sqrt();
+        assert_eq!(view.asked(), Some(Asked { slots: 10.0, spread: root }));
+        for (name, expected) in [
+            ("newest rate above the minute's", 0.0),
+            ("trend over a start-up", 0.0),
+            ("load above that of an hour", 0.0),
+            ("slots asked", 10.0 / 110.0),
+            ("noise of the load", 0.0),
+            ("service time", 1.0 / 3.0),
+            ("utilization", 0.5),
+            ("queue", 0.0),
+            ("slots ready above asked", in_spreads(10.0, root)),
+            ("slots wanted above asked", in_spreads(30.0, root)),
+            ("slots to the limit", in_spreads(40.0, root)),
+            ("pool 0 ready", 2.0 / 3.0),
+            ("pool 0 starting", in_spreads(16.0, root)),
+            ("pool 0 wanted", 0.8),
+            ("pool 0 draining", in_spreads(4.0, root)),
+            ("pool 0 price", 1.5),
+            ("age of scrape", 0.0),
+        ] {
+            assert!((value(&view, &seen, name) - expected).abs() < 1e-6, "{name}");
+        }
+        // 20 minutes of warm-up before eight o'clock, a minute into it.
+        let angle = (7.0 * 60.0 + 41.0) / (24.0 * 60.0) * TAU;
+        assert!((f64::from(value(&view, &seen, "time of day, sine")) - angle.sin()).abs() < 1e-6);
+        let again = view.see(&observation(&facts, 75.0, &[], &[pool()]));
+        assert_eq!(value(&view, &again, "utilization"), 0.5, "silence leaves the last value standing");
+        assert_eq!(value(&view, &again, "age of scrape"), 0.5, "but one sees that it is one interval old");
+        view.reset();
+        let seen = view.see(&observation(&facts, 0.0, &[], &[pool()]));
+        assert_eq!((view.asked(), value(&view, &seen, "slots asked")), (None, 0.0));
+    }
+
+    /// Services of other size in the same state look the same: four times the load and the fleet in spreads of twice the size.
+    #[test]
+    fn a_service_looks_like_one_of_another_size() {
+        let small = facts();
+        let mut large = facts();
+        large.pools[0].concurrency *= 4;
+        let place = |name: &str| {
+            let view = <RichView>::new(&small);
+            view.quantities().iter().position(|quantity| quantity.name == name).expect("it is there")
+        };
+        let seen = |facts: &OperatorFacts, margin: f64, factor: f64| {
+            let scrapes: Vec<Scrape> = steady(8)
+                .into_iter()
+                .map(|scrape| Scrape {
+                    first_attempts_per_second: Some(10.0 * factor),
+                    requests_per_second: Some(10.0 * factor),
+                    ..scrape
+                })
+                .collect();
+            let mut view = <RichView>::new(facts);
+            let slots = f64::from(facts.pools[0].concurrency);
+            // Busy slots are half of those of five replicas.
+            view.see(&observation(facts, 60.0, &scrapes[..4], &[pool()]));
+            let ready = ((10.0 * factor + margin * (10.0 * factor).sqrt()) / slots).round();
+            let fleet = PoolStatus { ready: ready as Replicas, declared: ready as Replicas, ..pool() };
+            view.see(&observation(facts, 120.0, &scrapes[4..], &[fleet]))
+        };
+        let (small_seen, large_seen) = (seen(&small, 20.0, 1.0), seen(&large, 20.0, 4.0));
+        for name in ["slots ready above asked", "slots wanted above asked", "trend over a start-up", "queue"]
+        {
+            let (small, large) = (small_seen[place(name)], large_seen[place(name)]);
+            assert!((small - large).abs() < 0.01, "{name}: {small} and {large}");
+        }
+        assert!(small_seen[place("slots asked")] < large_seen[place("slots asked")]);
+    }
+
+    #[test]
+    fn what_waits_is_asked_for_and_what_jumps_spreads() {
+        let facts = facts();
+        let mut view = <RichView>::new(&facts);
+        view.measured.queue_length = 3.0;
+        let unknown = Asked { slots: 3.0, spread: 3.0_f64.sqrt() };
+        assert_eq!(view.asked(), Some(unknown), "nobody can say how long they take");
+        view.see(&observation(&facts, 60.0, &steady(4), &[pool()]));
+        // A quarter of the bound of two seconds is less than the second that each of them takes.
+        let waiting = Scrape { at_seconds: 75.0, queue_length: Some(6.0), ..Scrape::default() };
+        let seen = view.see(&observation(&facts, 75.0, &[waiting], &[pool()]));
+        let asked = view.asked().expect("it is measured");
+        assert!((asked.slots - 16.0).abs() < 1e-9 && (asked.spread - 4.0).abs() < 1e-9, "{asked:?}");
+        assert!((value(&view, &seen, "queue") - in_spreads(6.0, 4.0)).abs() < 1e-6);
+        view.bound_seconds = 8.0;
+        let asked = view.asked().expect("it is measured");
+        assert!((asked.slots - 13.0).abs() < 1e-9, "two seconds are left for them: {asked:?}");
+        // Minutes of 6 and 14 users a second in turn.
+        let jumps: Vec<Scrape> = (0..2000)
+            .map(|index| Scrape {
+                at_seconds: 90.0 + 15.0 * f64::from(index),
+                first_attempts_per_second: Some(if index / 4 % 2 == 0 { 6.0 } else { 14.0 }),
+                queue_length: Some(0.0),
+                ..Scrape::default()
+            })
             .collect();
-        let pool = PoolStatus { declared: 10, ready: 5, ..PoolStatus::default() };
-        assert_eq!(view.slots_asked(), None);
-        view.queue_length = 3.0;
-        assert_eq!(view.slots_asked(), Some(3.0), "nobody can say how long they take");
-        let seen = view.see(&observation(&facts, 60.0, &scrapes, &[pool]));
-        let asked = view.slots_asked().expect("it is measured");
-        assert!((asked - 10.0).abs() < 1e-5, "{asked}");
-        let margin = 30.0 / 10.0_f32.sqrt();
-        assert!((value(&view, &seen, "slots asked") - 10.0 / 80.0).abs() < 1e-6);
-        assert!((value(&view, &seen, "margin") - margin / (margin + 2.0)).abs() < 1e-6);
-        let waiting = Scrape {
-            at_seconds: 75.0,
-            queue_length: Some(6.0),
-            first_attempts_per_second: Some(12.0),
+        let seen = view.see(&observation(&facts, 30_090.0, &jumps, &[pool()]));
+        let variation = view.load.squared_variation();
+        assert!(variation > 0.1, "{variation}");
+        let Asked { slots, spread } = view.asked().expect("it is measured");
+        assert!((spread - (slots + variation * slots * slots).sqrt()).abs() < 1e-9, "{spread}");
+        let noise = variation * slots;
+        assert!((f64::from(value(&view, &seen, "noise of the load")) - noise / (noise + 0.25)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn saturation_is_one_half_at_its_unit_and_gaps_change_nothing() {
+        let facts = facts();
+        let mut view = <RichView>::new(&facts);
+        let first = Scrape {
+            requests_per_second: Some(40.0),
+            errors_per_second: Some(10.0),
+            cpu_utilization: Some(1.2),
+            concurrency: Some(60.0),
+            latency_p95_seconds: Some(2.0),
             ..Scrape::default()
         };
-        view.see(&observation(&facts, 75.0, &[waiting], &[pool]));
-        let asked = view.slots_asked().expect("it is measured");
-        assert!((asked - 16.0).abs() < 1e-5, "{asked}");
-        view.scale.bound_seconds = 8.0;
-        let asked = view.slots_asked().expect("it is measured");
-        assert!((asked - 13.0).abs() < 1e-5, "two seconds are left for them: {asked}");
-        view.reset();
-        let seen = view.see(&observation(&facts, 0.0, &[], &[pool]));
-        assert_eq!((view.slots_asked(), value(&view, &seen, "margin")), (None, 0.0));
+        for scrapes in [&[first][..], &[Scrape::default()], &[]] {
+            let seen = view.see(&observation(&facts, 0.0, scrapes, &[pool()]));
+            let expected =
+                [("errors", 0.25), ("utilization", 1.0), ("concurrency", 0.75), ("latency p95", 0.5)];
+            for (name, expected) in expected {
+                assert!((value(&view, &seen, name) - expected).abs() < 1e-6, "{name}");
+            }
+        }
     }
 
     #[test]

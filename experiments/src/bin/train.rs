@@ -52,6 +52,11 @@ struct Arguments {
     #[arg(long, value_name = "S", value_parser = seconds)]
     period_seconds: Option<f64>,
 
+    /// Noise on the load of the variants in which an agent of autoscale learns: the largest coefficient of variation from minute
+    /// to minute [default: 0]
+    #[arg(long, value_name = "CV", value_parser = variation)]
+    noise: Option<f64>,
+
     /// Training seeds, 0 to N-1: a whole run each
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
@@ -67,7 +72,7 @@ struct Arguments {
     evaluation_episodes: Option<u64>,
 
     /// Folder for the results [default: results/train/, the environment with - for /, the preset, -request if it learns on
-    /// that engine, and the period if there is one]
+    /// that engine, and period and noise if they are given]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -108,6 +113,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+fn variation(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(noise) if (0.0..=10.0).contains(&noise) => Ok(noise),
+        _ => Err("must be a coefficient of variation from 0 to 10".into()),
+    }
+}
+
 /// What is learnt how.
 struct Sweep {
     task: Task,
@@ -121,6 +133,7 @@ struct Sweep {
     smoke: bool,
     /// Where one was asked for.
     period_seconds: Option<f64>,
+    noise: Option<f64>,
 }
 
 impl Sweep {
@@ -131,6 +144,7 @@ impl Sweep {
             preset,
             engine,
             period_seconds,
+            noise,
             mut seeds,
             mut steps,
             mut evaluation_episodes,
@@ -151,12 +165,16 @@ impl Sweep {
         if let Some(seconds) = period_seconds {
             task = task.every(seconds)?;
         }
+        if let Some(noise) = noise {
+            task = task.noisy(noise)?;
+        }
         let options = settings::options(&task, preset, steps)?;
         options.check().context("--steps")?;
         let default_episodes = if matches!(task, Task::Classic(_)) { 100 } else { 20 };
         let on = if engine == Some(Engine::Request) { "-request" } else { "" };
         let every = period_seconds.map_or_else(String::new, |seconds| format!("-{seconds}s"));
-        let name = format!("train/{}-{}{on}{every}", task.name().replace('/', "-"), preset.name());
+        let disturbed = noise.map_or_else(String::new, |noise| format!("-noise-{noise}"));
+        let name = format!("train/{}-{}{on}{every}{disturbed}", task.name().replace('/', "-"), preset.name());
         let choice = Choice { out, threads, smoke, ..Choice::default() };
         Ok(Self {
             options,
@@ -168,6 +186,7 @@ impl Sweep {
             program: runs::program_hash()?,
             smoke,
             period_seconds,
+            noise,
             task,
         })
     }
@@ -297,7 +316,7 @@ impl Sweep {
 
     fn manifest(&self) -> Manifest {
         let sweep = format!(
-            "--env {} --preset {}{}{} --seeds {} --steps {} --evaluation-episodes {}{}",
+            "--env {} --preset {}{}{}{} --seeds {} --steps {} --evaluation-episodes {}{}",
             self.task.name(),
             self.preset.name(),
             if let Task::Service(it) = &self.task {
@@ -306,6 +325,7 @@ impl Sweep {
                 String::new()
             },
             self.period_seconds.map_or_else(String::new, |seconds| format!(" --period-seconds {seconds}")),
+            self.noise.map_or_else(String::new, |noise| format!(" --noise {noise}")),
             self.seeds,
             self.options.steps,
             self.evaluation_episodes,

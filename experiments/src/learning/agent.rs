@@ -96,7 +96,7 @@ pub struct Ranges {
 pub type SharedRanges = Rc<RefCell<Ranges>>;
 
 /// By this share of its width a range is wider than what was seen.
-const MARGIN: f32 = 0.1;
+const MARGIN: f32 = 0.25;
 
 impl Ranges {
     /// Takes in one observation.
@@ -111,7 +111,7 @@ impl Ranges {
         }
     }
 
-    /// Least and most that still count as known, a number each: what was seen, wider by a tenth of its width at each end.
+    /// Least and most that still count as known, a number each: what was seen, wider by a quarter of its width at each end.
     pub fn widened(&self) -> Vec<(f32, f32)> {
         self.least
             .iter()
@@ -153,7 +153,7 @@ pub(crate) const FAMILY: Family =
     Family { begins: "tidetrai", version: VERSION, kinds: &[AGENT, CHECKPOINT, TRAINED] };
 
 /// The version of records that is written, and the only one that is read.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 const AGENT: &str = "an agent";
 pub(crate) const CHECKPOINT: &str = "a checkpoint of training";
@@ -210,11 +210,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_what_was_seen_and_a_tenth_more() {
+    fn a_range_is_what_was_seen_and_a_quarter_more() {
         let mut ranges = Ranges::default();
         for row in [[1.0, 7.0], [3.0, 7.0], [2.0, 7.0]] {
             ranges.see(&row);
         }
-        assert_eq!(ranges.widened(), [(0.8, 3.2), (7.0, 7.0)]);
+        assert_eq!(ranges.widened(), [(0.5, 3.5), (7.0, 7.0)]);
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! `autoscale/<scenario>` trains on variants of the scenario, on the fluid engine unless [`Task::on`] says otherwise, so that
 //! the agent holds on a service that is not quite as written. Variant v draws, log-uniformly and by the training seed's stream
-//! `Variants`, factors on the load (0.7 to 1.4), on every start-up (0.7 to 1.5) and on the work of a request (0.8 to 1.25);
-//! what the operator believes (nominal start-up, prices, limits) stays as written. Rewards are those of
+//! `Variants`, factors on the load (0.7 to 1.4), on every start-up (0.7 to 1.5) and on the work of a request (0.8 to 1.25), and with
+//! [`Task::noisy`] how much the load jumps from minute to minute; what the operator believes (nominal start-up, prices, limits) stays as written. Rewards are those of
 //! [`tidegate_envs::Relative`]. `source/<scenario>` is the source document's setting: four numbers, −1, 0, +1 every tick,
 //! dollars, the scenario as written.
 
 use anyhow::{Context, bail};
-use tidegate_core::scenario::{Scale, Workload};
+use tidegate_core::scenario::{Noise, Scale, Workload};
 use tidegate_core::{Env, Plant, Scenario, Seed, Spec, Step, Stream};
 use tidegate_envs::autoscale::{Relative, load_scale_unmeasured, rich_width};
 use tidegate_envs::{
@@ -41,6 +41,9 @@ const LOAD: (f64, f64) = (0.7, 1.4);
 const STARTUP: (f64, f64) = (0.7, 1.5);
 const WORK: (f64, f64) = (0.8, 1.25);
 
+/// How long the noise of a variant's load lasts: what a service whose start-up takes longer cannot follow.
+const NOISE_SECONDS: f64 = MINUTE;
+
 /// What is learnt.
 #[derive(Clone, Debug)]
 pub enum Task {
@@ -61,6 +64,8 @@ pub struct Service {
     pub access: Access,
     /// The engine of the worlds in which it learns.
     pub engine: Engine,
+    /// The largest coefficient of variation of the noise that variants have on their load.
+    pub noise: f64,
 }
 
 impl Task {
@@ -92,7 +97,7 @@ impl Task {
         };
         let access = Access { sees, actions, ticks_per_step, tick_seconds: written.tick_seconds };
         let name = format!("{kind}/{}", study.name);
-        let service = Service { name, study, access, engine: Engine::Fluid };
+        let service = Service { name, study, access, engine: Engine::Fluid, noise: 0.0 };
         // That an environment can be made is told by making one, before the first run.
         service.variant(service.study.scenario()).with_context(|| format!("--env {}", service.name))?;
         Ok(Self::Service(Box::new(service)))
@@ -129,6 +134,23 @@ impl Task {
         }
     }
 
+    /// The same, with noise on the load of every variant: of a coefficient of variation up to this, small ones more often.
+    ///
+    /// # Errors
+    /// If no agent of `autoscale` is meant: the others have no variants.
+    pub fn noisy(self, noise: f64) -> anyhow::Result<Self> {
+        match self {
+            Self::Service(mut service) if service.access.sees == Sees::Rich => {
+                service.noise = noise;
+                Ok(Self::Service(service))
+            }
+            Self::Classic(_) | Self::Service(_) => bail!(
+                "--noise {noise}: {} has no variants to draw it for; only autoscale/<scenario> has",
+                self.name()
+            ),
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         match self {
@@ -143,7 +165,7 @@ impl Task {
             Self::Classic(name) => (*name).to_owned(),
             Self::Service(it) => {
                 let (engine, ticks) = (it.engine.name(), it.access.ticks_per_step);
-                format!("{} {} {engine} {ticks}", it.name, it.study.hash)
+                format!("{} {} {engine} {ticks} {}", it.name, it.study.hash, it.noise)
             }
         }
     }
@@ -177,7 +199,7 @@ impl Service {
         }
         let variants = (0..VARIANTS)
             .map(|variant| {
-                let changed = varied(scenario, Seed::training(seed), copy * VARIANTS + variant);
+                let changed = varied(scenario, self.noise, Seed::training(seed), copy * VARIANTS + variant);
                 let env = self.variant(&changed).expect("one was made when the task was named");
                 AnyEnv { env, ranges: None }
             })
@@ -216,7 +238,7 @@ impl Service {
         scenario: &Scenario,
     ) -> anyhow::Result<Box<dyn Erased>> {
         let facts = scenario.facts();
-        let view = RichView::<WIDTH>::new(&facts, load_scale_unmeasured(&facts));
+        let view = RichView::<WIDTH>::new(&facts);
         Ok(Box::new(Relative::new(self.dollars(plant, scenario, view)?, scenario)?))
     }
 
@@ -230,8 +252,9 @@ impl Service {
     }
 }
 
-/// A variant of a scenario: load, start-ups and work times factors that the seed draws.
-pub fn varied(scenario: &Scenario, seed: Seed, variant: u64) -> Scenario {
+/// A variant of a scenario: load, start-ups and work times factors that the seed draws, and the load with noise of
+/// coefficient of variation `noise` u², u uniform.
+pub fn varied(scenario: &Scenario, noise: f64, seed: Seed, variant: u64) -> Scenario {
     let key = seed.key(Stream::Variants);
     let factor = |parameter: u64, (least, most): (f64, f64)| -> f64 {
         least * (most / least).powf(key.uniform(variant, parameter))
@@ -239,6 +262,12 @@ pub fn varied(scenario: &Scenario, seed: Seed, variant: u64) -> Scenario {
     let (load, startup, work) = (factor(0, LOAD), factor(1, STARTUP), factor(2, WORK));
     let mut varied = scenario.clone();
     varied.workload = Workload::Scaled(Box::new(varied.workload), Scale::Factor(load));
+    if noise > 0.0 {
+        // Most services are calm, and the price of noise grows with its square.
+        let variation = noise * key.uniform(variant, 3).powi(2);
+        let noise = Noise { variation, correlation_seconds: NOISE_SECONDS };
+        varied.workload = Workload::Noisy(Box::new(varied.workload), noise);
+    }
     varied.work = varied.work.scaled(work);
     for pool in &mut varied.pools {
         pool.startup = pool.startup.scaled(startup);
@@ -445,7 +474,7 @@ mod tests {
         let scenario = study.scenario();
         let mut loads = Vec::new();
         for variant in 0..200 {
-            let varied = varied(scenario, Seed::training(1), variant);
+            let varied = varied(scenario, 0.0, Seed::training(1), variant);
             assert_eq!(varied.facts(), scenario.facts());
             let ratio = |of: fn(&Scenario) -> &Distribution| of(&varied).mean() / of(scenario).mean();
             let (work, startup) = (ratio(|it| &it.work), ratio(|it| &it.pools[0].startup));
@@ -456,6 +485,34 @@ mod tests {
         loads.sort_by(f64::total_cmp);
         // Log-uniform: half of them below √(0.7 · 1.4) = 0.99, to three standard errors of the median.
         assert!(loads[0] >= 0.7 && loads[199] < 1.4 && (loads[100] - 0.99).abs() < 0.08, "{}", loads[100]);
+    }
+
+    #[test]
+    fn noise_is_drawn_for_every_variant_and_changes_nothing_else() {
+        let study = scenarios::named("web-diurnal", false).expect("it is built in");
+        let mut variations: Vec<f64> = (0..200)
+            .map(|variant| {
+                let of = |noise| varied(study.scenario(), noise, Seed::training(1), variant);
+                let (calm, noisy) = (of(0.0), of(0.6));
+                let Workload::Noisy(load, Noise { variation, correlation_seconds }) = noisy.workload else {
+                    panic!("it is noisy")
+                };
+                assert_eq!((*load, noisy.work, correlation_seconds), (calm.workload, calm.work, 60.0));
+                variation
+            })
+            .collect();
+        variations.sort_by(f64::total_cmp);
+        // 0.6 u²: half of them below 0.15, to three standard errors of the median.
+        let median = variations[100];
+        assert!(variations[199] < 0.6 && (median - 0.15).abs() < 0.065, "{median}");
+
+        let task = Task::named("autoscale/web-diurnal", true).expect("it can be learnt");
+        assert_ne!(task.clone().noisy(0.6).expect("it has variants").hash(), task.hash());
+        let error = Task::named("chain", true).and_then(|it| it.noisy(0.6)).expect_err("it has none");
+        expect_test::expect![
+            "--noise 0.6: chain has no variants to draw it for; only autoscale/<scenario> has"
+        ]
+        .assert_eq(&error.to_string());
     }
 
     #[test]

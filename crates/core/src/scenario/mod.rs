@@ -7,7 +7,7 @@ pub mod workload;
 pub use check::Problem;
 pub use config::{Balancer, EnergyConfig, ExternalSource, FaultsConfig, ResourcesConfig, ScenarioConfig};
 pub use config::{HookResult, LaunchHookConfig, SensingConfig, SpotConfig, WarmState};
-pub use workload::{ArrivalsConfig, Recorded, Scale, TraceConfig, Workload};
+pub use workload::{ArrivalsConfig, Noise, Recorded, Scale, TraceConfig, Workload};
 
 use crate::locate::{FieldError, located, read_toml};
 use crate::{

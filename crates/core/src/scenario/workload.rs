@@ -56,6 +56,16 @@ pub enum WorkloadConfig {
         /// To this peak, in users a second.
         peak_requests_per_second: Option<f64>,
     },
+    /// Another workload that goes up and down at random.
+    Noisy {
+        /// What is disturbed.
+        of: Box<WorkloadConfig>,
+        /// Coefficient of variation of the noise, which has mean 1.
+        noise: f64,
+        /// Time in which its autocorrelation falls to 1/e, in seconds; default 300.
+        #[serde(default = "five_minutes")]
+        noise_seconds: f64,
+    },
     /// Several workloads together.
     Sum {
         /// What is added.
@@ -205,6 +215,8 @@ pub enum Workload {
     Recorded(Recorded),
     /// Another workload, scaled.
     Scaled(Box<Workload>, Scale),
+    /// Another workload times log-normal noise of mean 1.
+    Noisy(Box<Workload>, Noise),
     /// Several together.
     Sum(Vec<Workload>),
 }
@@ -218,6 +230,15 @@ pub enum Scale {
     Mean(f64),
     /// To a peak over the run's ticks, in users a second.
     Peak(f64),
+}
+
+/// How a workload is disturbed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// Coefficient of variation.
+    pub variation: f64,
+    /// Time in which the autocorrelation of its logarithm falls to 1/e.
+    pub correlation_seconds: f64,
 }
 
 /// What a trace says, on its own grid; shared, not copied, between runs.
@@ -326,6 +347,14 @@ impl Workload {
                 };
                 Self::Scaled(Box::new(of), scale)
             }
+            WorkloadConfig::Noisy { of, noise, noise_seconds } => {
+                let of = Self::check(of, &at.inside("of"), read)?;
+                let noise = Noise {
+                    variation: non_negative(at, "noise", *noise)?,
+                    correlation_seconds: positive(at, "noise_seconds", *noise_seconds)?,
+                };
+                Self::Noisy(Box::new(of), noise)
+            }
             WorkloadConfig::Sum { of } => Self::Sum(
                 of.iter()
                     .enumerate()
@@ -408,6 +437,15 @@ mod tests {
             &expect![
                 "line 11: `workload.factor` must be given, or one of `mean_requests_per_second` and `peak_requests_per_second`"
             ],
+        );
+        let noisy = "kind = \"noisy\"\nof = { kind = \"constant\", requests_per_second = 1 }\n";
+        check(
+            &format!("{noisy}noise = -0.5"),
+            &expect!["line 14: `workload.noise` must not be negative and must be finite, but is -0.5"],
+        );
+        check(
+            &format!("{noisy}noise = 0.5\nnoise_seconds = 0"),
+            &expect!["line 15: `workload.noise_seconds` must be a positive number, but is 0"],
         );
     }
 }
