@@ -18,7 +18,8 @@ pub enum ActionSet {
     /// pool's bounds, where a are the slots asked for and σ is their spread ([`View::asked`](super::View::asked)), s are the slots that the
     /// other pools are wanted to have, and c those of one replica. The wanted count moves to the nearest one from n(β) to
     /// n(β + [`ROOM`]), as lazy capacity provisioning moves (Lin, Wierman, Andrew and Thereska, IEEE/ACM Transactions on Networking 21, 2013): so it does
-    /// not follow the noise of a. To hold is an action of its own. While nothing is measured and nobody waits, or by a view
+    /// not follow the noise of a. There is no action that holds: whatever an agent has learnt, its fleet goes where load and queue go, so
+    /// that no policy stays in an overload. While nothing is measured and nobody waits, or by a view
     /// that estimates no load, all actions hold.
     Margins {},
 }
@@ -35,7 +36,7 @@ pub const MARGINS: [f64; 13] = [-0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0,
 ///
 /// With one pool they are in the order of their numbers: −k … −1, hold, +1 … +k, or the counts upwards. With
 /// several pools one step moves one pool, so that the number of actions grows with the sum over pools and not with
-/// the product: the first pool's actions come first (with the one hold), then the next pool's.
+/// the product: the first pool's actions come first (with the one hold, where there is one), then the next pool's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Actions {
     moves: Vec<Move>,
@@ -71,7 +72,7 @@ impl Actions {
             ActionSet::Target {} => {
                 actions.bounds.iter().map(|b| u64::from(b.replicas_max) - u64::from(b.replicas_min) + 1).sum()
             }
-            ActionSet::Margins {} => 1 + (MARGINS.len() * facts.pools.len()) as u64,
+            ActionSet::Margins {} => (MARGINS.len() * facts.pools.len()) as u64,
         };
         if n_actions > N_ACTIONS_MAX {
             return Err(AutoscaleError::TooManyActions { n_actions });
@@ -96,9 +97,6 @@ impl Actions {
                     }
                 }
                 ActionSet::Margins {} => {
-                    if pool == 0 {
-                        actions.push("hold".into(), Move::Hold);
-                    }
                     for margin in MARGINS {
                         actions.push(format!("{name} margin {margin:+}"), Move::Staff { pool, margin });
                     }
