@@ -372,7 +372,7 @@ mod tests {
             &agent,
             &named("autoscale/spot-mix"),
             &expect![
-                "`agent` of autoscale/web-diurnal sees 23 numbers and chooses among 14 actions, but this service has 29 and 27"
+                "`agent` of autoscale/web-diurnal sees 26 numbers and chooses among 13 actions, but this service has 32 and 26"
             ],
         );
         let slower = Scenario { tick_seconds: 25.0, ..scenario(&task) };
@@ -422,6 +422,19 @@ mod tests {
             let facts = scenario(&Task::named(&agent.environment, false).expect("it is built in")).facts();
             assert!(controller(&agent, &facts).is_ok(), "{name}");
         }
+    }
+
+    #[test]
+    fn the_general_agent_drives_what_has_none_of_its_own() {
+        let scenario = Scenario::parse(tidegate_core::scenario::EXAMPLE).expect("it is right");
+        assert!(built_in(&scenario.name).is_none());
+        let catalog = Catalog::rules().with(kind(Some(&scenario.name)));
+        let mut controller =
+            catalog.build(KIND, &Table::new(), &scenario.facts()).expect("one pool is what it sees");
+        let mut kept = Kept::default();
+        let summary = run(&mut FluidPlant::new(&scenario), &mut *controller, Seed::evaluation(4), &mut kept);
+        let own = kept.0.iter().filter(|(_, _, decision)| decision.basis == Basis::Normal).count();
+        assert!(own > kept.0.len() / 2 && summary.launches > 0, "{own} of {} decisions", kept.0.len());
     }
 
     #[test]

@@ -289,17 +289,37 @@ fn a_profile_follows_the_clock_on_the_wall() {
 /// Stationary moments of the noise: CV and autocorrelation of its logarithm after `noise_seconds`.
 #[test]
 fn noise_has_the_wanted_size_and_memory() {
-    let workload =
-        "kind = \"profile\"\nmean_requests_per_second = 5\ndaily = [1]\nnoise = 0.4\nnoise_seconds = 150";
-    let demand = demand(workload, 200_000, 8);
-    let (mean, variance) = mean_and_variance(demand.rates());
-    assert_relative_eq!(mean, 5.0, max_relative = 0.02);
-    assert_relative_eq!(variance.sqrt() / mean, 0.4, max_relative = 0.03);
-    let logs: Vec<f64> = demand.rates().iter().map(|rate| rate.ln()).collect();
-    let (centre, spread) = mean_and_variance(&logs);
-    let covariance = logs.iter().zip(&logs[10..]).map(|(a, b)| (a - centre) * (b - centre)).sum::<f64>()
-        / logs.len() as f64;
-    assert_relative_eq!(covariance / spread, (-1.0_f64).exp(), max_relative = 0.05);
+    let noise = "noise = 0.4\nnoise_seconds = 150";
+    for workload in [
+        format!("kind = \"profile\"\nmean_requests_per_second = 5\ndaily = [1]\n{noise}"),
+        format!("kind = \"noisy\"\nof = {{ kind = \"constant\", requests_per_second = 5 }}\n{noise}"),
+    ] {
+        let demand = demand(&workload, 200_000, 8);
+        let (mean, variance) = mean_and_variance(demand.rates());
+        assert_relative_eq!(mean, 5.0, max_relative = 0.02);
+        assert_relative_eq!(variance.sqrt() / mean, 0.4, max_relative = 0.03);
+        let logs: Vec<f64> = demand.rates().iter().map(|rate| rate.ln()).collect();
+        let (centre, spread) = mean_and_variance(&logs);
+        let covariance = logs.iter().zip(&logs[10..]).map(|(a, b)| (a - centre) * (b - centre)).sum::<f64>()
+            / logs.len() as f64;
+        assert_relative_eq!(covariance / spread, (-1.0_f64).exp(), max_relative = 0.05);
+    }
+}
+
+/// Noise draws from a part of the stream that is its own: what is disturbed has the path that it has alone.
+#[test]
+fn a_noisy_workload_is_another_one_times_noise() {
+    let inline = PROFILE.replace('\n', ", ");
+    let alone = demand(PROFILE, DAY, 4);
+    let noisy =
+        |noise: f64| demand(&format!("kind = \"noisy\"\nnoise = {noise}\nof = {{ {inline} }}"), DAY, 4);
+    assert_eq!(noisy(0.0).rates(), alone.rates());
+    let factors: Vec<f64> =
+        noisy(0.3).rates().iter().zip(alone.rates()).map(|(noisy, of)| noisy / of).collect();
+    let (mean, variance) = mean_and_variance(&factors);
+    // A day holds 288 correlation times of five minutes.
+    assert_relative_eq!(mean, 1.0, max_relative = 0.08);
+    assert_relative_eq!(variance.sqrt(), 0.3, max_relative = 0.15);
 }
 
 /// Mean rate and limit of the index of dispersion as in the module's formulas.

@@ -229,7 +229,7 @@ mod tests {
             ActionSet::Margins {},
             2,
             &expect![
-                "hold: 2, web margin -0.5: 2, web margin +0: 3, web margin +0.25: 3, web margin +0.5: 3, web margin +0.75: 3, web margin +1: 3, web margin +1.25: 4, web margin +1.5: 4, web margin +2: 4, web margin +2.5: 5, web margin +3: 5, web margin +4: 5, web margin +6: 5"
+                "web margin -0.5: 2, web margin +0: 3, web margin +0.25: 3, web margin +0.5: 3, web margin +0.75: 3, web margin +1: 3, web margin +1.25: 4, web margin +1.5: 4, web margin +2: 4, web margin +2.5: 5, web margin +3: 5, web margin +4: 5, web margin +6: 5"
             ],
         );
         check(
@@ -237,7 +237,7 @@ mod tests {
             ActionSet::Margins {},
             1,
             &expect![
-                "hold: 1/1, web margin -0.5: 1/1, web margin +0: 2/1, web margin +0.25: 2/1, web margin +0.5: 2/1, web margin +0.75: 2/1, web margin +1: 2/1, web margin +1.25: 3/1, web margin +1.5: 3/1, web margin +2: 3/1, web margin +2.5: 4/1, web margin +3: 4/1, web margin +4: 5/1, web margin +6: 5/1, spot margin -0.5: 1/1, spot margin +0: 1/2, spot margin +0.25: 1/2, spot margin +0.5: 1/2, spot margin +0.75: 1/2, spot margin +1: 1/2, spot margin +1.25: 1/3, spot margin +1.5: 1/3, spot margin +2: 1/3, spot margin +2.5: 1/4, spot margin +3: 1/4, spot margin +4: 1/5, spot margin +6: 1/5"
+                "web margin -0.5: 1/1, web margin +0: 2/1, web margin +0.25: 2/1, web margin +0.5: 2/1, web margin +0.75: 2/1, web margin +1: 2/1, web margin +1.25: 3/1, web margin +1.5: 3/1, web margin +2: 3/1, web margin +2.5: 4/1, web margin +3: 4/1, web margin +4: 5/1, web margin +6: 5/1, spot margin -0.5: 1/1, spot margin +0: 1/2, spot margin +0.25: 1/2, spot margin +0.5: 1/2, spot margin +0.75: 1/2, spot margin +1: 1/2, spot margin +1.25: 1/3, spot margin +1.5: 1/3, spot margin +2: 1/3, spot margin +2.5: 1/4, spot margin +3: 1/4, spot margin +4: 1/5, spot margin +6: 1/5"
             ],
         );
         check(1, ActionSet::Steps { step_max: 0 }, 2, &expect!["`step_max` must be at least 1, but is 0"]);
