@@ -12,7 +12,6 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tidegate_core::scenario::EXAMPLE;
 use tidegate_core::vector::episode_seed;
 use tidegate_core::{Env, Scenario, Seed};
-use tidegate_envs::autoscale::load_scale_unmeasured;
 use tidegate_envs::{Autoscale, AutoscaleOptions, CartPole, RichView, VectorEnv};
 use tidegate_sim::fluid::FluidPlant;
 
