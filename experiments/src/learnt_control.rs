@@ -4,7 +4,8 @@
 //! number that it saw there. Where one of them leaves its range by more than a quarter of the width, what a network answers
 //! is an extrapolation nobody has tested: a `threshold` controller with its documented defaults decides instead, the
 //! decision counts as fallback and names the number, and the agent goes on from the counts that were carried out. The
-//! rule begins afresh each time it takes over, with the scrapes of the last step.
+//! rule begins afresh each time it takes over, with the scrapes of the last step. A weekend is no such case: an agent that has seen
+//! weekdays only takes it for one, since what is different about its load can be seen.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +20,7 @@ use tidegate_core::locate::FieldError;
 use tidegate_core::{
     Basis, Controller, ControllerStream, Decision, Needs, Observation, OperatorFacts, Reason, Space,
 };
-use tidegate_envs::autoscale::{Actions, Agent, load_scale_unmeasured, rich_width};
+use tidegate_envs::autoscale::{Actions, Agent, WEEKEND, load_scale_unmeasured, rich_width};
 use tidegate_envs::{RichView, SourceView, View};
 use toml::{Table, Value};
 
@@ -181,6 +182,7 @@ fn guarded<V: View + Send + 'static>(
     let rule = Catalog::rules().build("threshold", &Table::new(), facts)?;
     Ok(Box::new(Guarded {
         agent: agent_of,
+        weekend: quantities.iter().position(|quantity| quantity.name == WEEKEND),
         known: agent.ranges.widened(),
         names,
         rule,
@@ -192,6 +194,8 @@ fn guarded<V: View + Send + 'static>(
 /// An agent, and who decides where it knows nothing.
 struct Guarded<V, F> {
     agent: Agent<V, F>,
+    /// Place of the weekend, where the view shows it.
+    weekend: Option<usize>,
     /// Least and most of every number.
     known: Vec<(f32, f32)>,
     names: Vec<&'static str>,
@@ -217,7 +221,12 @@ impl<V: View, F: FnMut(&V::Vector, &[bool]) -> usize> Controller for Guarded<V, 
 
     fn decide(&mut self, observation: &Observation<'_>) -> Decision {
         let now_seconds = observation.now_seconds;
-        let seen = self.agent.see(observation);
+        let mut seen = self.agent.see(observation);
+        if let Some(place) = self.weekend {
+            let (least, most) = self.known[place];
+            let weekend = &mut seen.as_mut()[place];
+            *weekend = weekend.clamp(least, most);
+        }
         let is_outside = |(value, (least, most)): (&f32, &(f32, f32))| !(*least..=*most).contains(value);
         let outside = seen.as_ref().iter().zip(&self.known).position(is_outside);
         let (Some(place), true) = (outside, self.agent.acts_at(now_seconds)) else {
@@ -422,6 +431,22 @@ mod tests {
             let facts = scenario(&Task::named(&agent.environment, false).expect("it is built in")).facts();
             assert!(controller(&agent, &facts).is_ok(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_weekend_is_taken_for_a_weekday_by_who_saw_no_other() {
+        let mut scenario = Scenario::parse(tidegate_core::scenario::EXAMPLE).expect("it is right");
+        let agent = AgentFile::from_bytes(GENERAL).expect("it is built in");
+        let quantities = <RichView>::new(&scenario.facts()).quantities();
+        let place = quantities.iter().position(|quantity| quantity.name == WEEKEND).expect("it is seen");
+        assert_eq!(agent.ranges.most[place], 0.0, "it learnt on a Tuesday");
+        let wanted = |scenario: &Scenario| {
+            let (kept, summary) = drive(&agent, scenario, Seed::evaluation(4));
+            (kept.0.iter().map(|(_, wanted, _)| *wanted).collect::<Vec<_>>(), summary.decisions)
+        };
+        let monday = wanted(&scenario);
+        scenario.calendar.start += chrono::TimeDelta::days(5);
+        assert_eq!(wanted(&scenario), monday);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub mod view;
 pub use actions::{ActionSet, Actions, MARGINS};
 pub use agent::Agent;
 pub use relative::{NoPrice, Relative};
-pub use view::{Asked, RichView, SourceView, View, load_scale_unmeasured, rich_width};
+pub use view::{Asked, RichView, SourceView, View, WEEKEND, load_scale_unmeasured, rich_width};
 
 use tidegate_core::plant::Phase;
 use tidegate_core::windows::Windows;

@@ -19,7 +19,7 @@ use crate::quantity;
 /// controller, as which it is reported.
 pub trait View {
     /// A fixed number of `f32`.
-    type Vector: Copy + AsRef<[f32]>;
+    type Vector: Copy + AsRef<[f32]> + AsMut<[f32]>;
     /// One for each place of the vector.
     fn quantities(&self) -> Vec<Quantity>;
     /// Forgets the last run.
@@ -95,6 +95,9 @@ impl View for SourceView {
         ]
     }
 }
+
+/// What the number is called that is 1 on a Saturday or Sunday, else 0.
+pub const WEEKEND: &str = "weekend";
 
 /// What a service is asked to serve, as far as it can be measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -233,7 +236,7 @@ impl<const WIDTH: usize> View for RichView<WIDTH> {
             share("age of scrape", "x/(x + scrape interval)"),
             quantity("time of day, sine", "1", -1.0, 1.0),
             quantity("time of day, cosine", "1", -1.0, 1.0),
-            share("weekend", "1"),
+            share(WEEKEND, "1"),
             quantity("carbon", "kg/kWh", 0.0, f32::INFINITY),
             signed("slots ready above asked"),
             signed("slots wanted above asked"),
