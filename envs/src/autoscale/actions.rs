@@ -19,7 +19,7 @@ pub enum ActionSet {
     /// other pools are wanted to have, and c those of one replica. The wanted count moves to the nearest one from n(β) to
     /// n(β + [`ROOM`]), as lazy capacity provisioning moves (Lin, Wierman, Andrew and Thereska, IEEE/ACM Transactions on Networking 21, 2013): so it does
     /// not follow the noise of a. There is no action that holds: whatever an agent has learnt, its fleet goes where load and queue go, so
-    /// that no policy stays in an overload. While nothing is measured and nobody waits, or by a view
+    /// that no policy leaves an overload to itself. While nothing is measured and nobody waits, or by a view
     /// that estimates no load, all actions hold.
     Margins {},
 }
